@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Google Benchmark for C: rows are registered from a table, and each repetition of a row is one
+ * call of its body, which has the loop. So nothing of the framework is inside what is timed.
+ *
+ * Every row runs a fixed number of iterations, so that the variants of one comparison move the same
+ * bytes (--benchmark_min_time has no effect), and times itself: setting up is not measured.
+ */
+#ifndef CBENCH_H
+#define CBENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One repetition of one row, for the calls below. */
+struct cb_state;
+
+struct cb_row {
+    const char *name;    /* such as "spsc/bytes:64" */
+    uint64_t iterations; /* of one repetition */
+    void (*body)(struct cb_state *state, uint64_t iterations, const void *context);
+    const void *context;
+};
+
+/* Add a row. The struct is copied; what it points to has to live until cb_run() returns. */
+void cb_register(const struct cb_row *row);
+
+/* ---- called by a body ------------------------------------------------------------------------ */
+
+/* What all iterations of this repetition took. Every body that does not fail calls it once. */
+void cb_set_time(struct cb_state *state, int64_t nanoseconds);
+
+/* What they moved; gives the rate. */
+void cb_set_bytes(struct cb_state *state, uint64_t bytes);
+
+/* A remark to stand behind the numbers. */
+void cb_set_label(struct cb_state *state, const char *label);
+
+/* The repetition is void: the message goes to the report and to stderr, and cb_run() fails. */
+void cb_fail(struct cb_state *state, const char *message);
+
+/* ---- called by main -------------------------------------------------------------------------- */
+
+/*
+ * Take the options of Google Benchmark from the command line. `defaults` are such options too; each
+ * holds unless the command line or its environment variable says otherwise. False, with a message
+ * on stderr, if there are arguments left that nobody knows.
+ *
+ *   help      printed by --help, before the framework's own
+ */
+bool cb_initialize(int argc, char **argv, const char *const *defaults, size_t count,
+                   const char *help);
+
+/* A line of the report's head. Both texts are copied. */
+void cb_add_context(const char *key, const char *value);
+
+/* Run the rows that the filter selects. False if one of them failed or none was selected. */
+bool cb_run(void);
+
+/* Whether the report on stdout is for people, so that more text may follow it. */
+bool cb_output_is_text(void);
+
+/*
+ * Results of the last cb_run(): the median of the repetitions of a row. 0 when the row did not run
+ * or failed.
+ */
+double cb_median_ns(const char *name);
+double cb_median_bytes_per_second(const char *name);
+
+/*
+ * Over what part of the median the middle half of a row's repetitions spreads: 0.1 is ten per cent.
+ * In the report it is "iqr". Unlike the standard deviation it does not mind a few repetitions that
+ * the system interrupted.
+ */
+double cb_spread(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,19 @@
+#!/bin/sh
+# coverage.sh GCOVR SOURCE_DIR BINARY_DIR: line and branch coverage of the library after a test run.
+# An assertion is a branch that no test may take, so lines of assertions are not counted.
+set -eu
+
+gcovr=$1
+source=$2
+binary=$3
+
+for branches in '' --branches; do
+    # shellcheck disable=SC2086  # no word when empty
+    "$gcovr" --root "$source" --filter "$source/src/" --filter "$source/include/" \
+        --exclude-unreachable-branches --exclude-throw-branches \
+        --exclude-lines-by-pattern '.*\bassert\(.*' \
+        $branches --txt - --print-summary "$binary" >"$binary/coverage.txt"
+    sed -n '/^File/,/^TOTAL/p' "$binary/coverage.txt"
+done
+# The summary has both figures.
+sed -n '/^lines:/p;/^branches:/p' "$binary/coverage.txt"

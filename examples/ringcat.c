@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copy a stream from one process to another through a named ring.
+ *
+ *      ringcat -w TAG < in            write standard input into the ring
+ *      ringcat -r TAG > out           write the ring to standard output; removes the name at the
+ * end ringcat -r -c TAG >> out       the same after a crash: go on where `out` ends
+ *
+ * Either side may start first. Either may be killed and started again: what was committed and not
+ * consumed is still in the ring. A reader killed after writing some bytes and before giving them
+ * back would write them twice; with -c it compares the size of the output file, which must hold
+ * nothing else, with the ring's read position, which counts all bytes of the stream, and skips the
+ * difference. The same goes for the writer: with -c it seeks its input file to the ring's write
+ * position.
+ *
+ * Standard input is read straight into the ring and standard output written straight from it: each
+ * byte is copied once in and once out, by the kernel.
+ *
+ * Options: -s BYTES  capacity of the ring (default 1 MiB), used by the side that creates it
+ *          -q        do not print bytes per second
+ * Exit status: 0, or 1 when this or the other side failed, or 2 for wrong usage.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <mring.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One system call moves at most this much, so that the two sides work at the same time. */
+#define CHUNK_BYTES ((size_t)128 << 10)
+
+enum { STATUS_DONE = 0, STATUS_FAILED = 1 };
+
+struct options {
+    const char *tagname;
+    uint64_t capacity;
+    bool reader, resume, quiet;
+};
+
+static int complain(const char *step, int err)
+{
+    char message[128];
+
+    fprintf(stderr, "ringcat: %s: %s\n", step, mring_errmsg(err, message, sizeof message));
+    return 1;
+}
+
+static size_t at_most(size_t size, size_t limit)
+{
+    return size < limit ? size : limit;
+}
+
+/* Fill the ring from standard input. Returns the exit status; the close tells the reader. */
+static int copy_in(struct mring_spsc *ring, uint64_t *total)
+{
+    size_t chunk = at_most(CHUNK_BYTES, mring_spsc_capacity(ring) / 2);
+
+    for (;;) {
+        int err = mring_spsc_wait_writable(ring, chunk, -1);
+        if (err == MRING_CLOSED)
+            return complain("the reader is gone", err);
+        if (err != 0)
+            return complain("wait for room", err);
+
+        ssize_t size = read(STDIN_FILENO, mring_spsc_reserve(ring, chunk), chunk);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0) {
+            complain("read standard input", errno);
+            mring_spsc_close(ring, MRING_WRITE_END, STATUS_FAILED);
+            return 1;
+        }
+        if (size == 0) {
+            mring_spsc_close(ring, MRING_WRITE_END, STATUS_DONE);
+            return 0;
+        }
+        mring_spsc_commit(ring, (size_t)size);
+        *total += (uint64_t)size;
+    }
+}
+
+/* What the end of the stream means: the writer's own exit status. */
+static int end_of_stream(struct mring_spsc *ring)
+{
+    uint32_t status = STATUS_FAILED;
+
+    mring_spsc_is_closed(ring, MRING_WRITE_END, &status);
+    if (status != STATUS_DONE)
+        fprintf(stderr, "ringcat: the writer failed\n");
+    return status == STATUS_DONE ? 0 : 1;
+}
+
+/* Empty the ring to standard output, but for the first `skip` bytes, which are there already. */
+static int copy_out(struct mring_spsc *ring, uint64_t skip, uint64_t *total)
+{
+    for (;;) {
+        size_t size;
+        int err = mring_spsc_wait_readable(ring, 1, -1);
+        if (err == MRING_EOF)
+            return end_of_stream(ring);
+        if (err != 0)
+            return complain("wait for data", err);
+
+        const void *bytes = mring_spsc_peek(ring, 1, &size);
+        if (skip > 0) {
+            size = at_most(size, (size_t)skip);
+            skip -= size;
+            mring_spsc_consume(ring, size);
+            continue;
+        }
+        ssize_t written = write(STDOUT_FILENO, bytes, at_most(size, CHUNK_BYTES));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0) {
+            complain("write standard output", errno);
+            mring_spsc_close(ring, MRING_READ_END, STATUS_FAILED);
+            return 1;
+        }
+        mring_spsc_consume(ring, (size_t)written);
+        *total += (uint64_t)written;
+    }
+}
+
+/* How far the output is ahead of the ring. */
+static int bytes_ahead(const struct mring_spsc *ring, uint64_t *ahead)
+{
+    uint64_t read_pos = mring_load_relaxed_u64(&ring->read_side->pos);
+    struct stat output;
+
+    if (fstat(STDOUT_FILENO, &output) != 0)
+        return complain("-c", errno);
+    if (!S_ISREG(output.st_mode) || (uint64_t)output.st_size < read_pos) {
+        fprintf(stderr, "ringcat: -c: standard output is not the file written so far\n");
+        return 1;
+    }
+    *ahead = (uint64_t)output.st_size - read_pos;
+    return 0;
+}
+
+static int write_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
+{
+    uint64_t write_pos = mring_load_relaxed_u64(&ring->write_side->pos);
+
+    if (options->resume && lseek(STDIN_FILENO, (off_t)write_pos, SEEK_SET) < 0)
+        return complain("-c: seek in standard input", errno);
+    return copy_in(ring, total);
+}
+
+/* The name goes when the stream has ended, well or badly: nobody will need it again. */
+static int read_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
+{
+    uint64_t ahead = 0;
+
+    if (options->resume && bytes_ahead(ring, &ahead) != 0)
+        return 1;
+    int result = copy_out(ring, ahead, total);
+    int err = mmap_unlink(options->tagname);
+    return err != 0 ? complain("remove the name", err) : result;
+}
+
+static void print_speed(const struct options *options, uint64_t total, int64_t elapsed_ns)
+{
+    double seconds = (double)elapsed_ns / 1e9;
+
+    if (!options->quiet)
+        fprintf(stderr, "ringcat: %s %llu bytes in %.3f s, %.0f MB/s\n",
+                options->reader ? "read" : "wrote", (unsigned long long)total, seconds,
+                (double)total / 1e6 / seconds);
+}
+
+static int parse(struct options *options, int argc, char **argv)
+{
+    int option, sides = 0;
+
+    while ((option = getopt(argc, argv, "wrcqs:")) != -1) {
+        switch (option) {
+        case 'w':
+        case 'r':
+            options->reader = option == 'r';
+            sides++;
+            break;
+        case 'c':
+            options->resume = true;
+            break;
+        case 'q':
+            options->quiet = true;
+            break;
+        case 's':
+            options->capacity = mring_capacity(strtoull(optarg, NULL, 0), 0);
+            break;
+        default:
+            return -1;
+        }
+    }
+    if (sides != 1 || optind != argc - 1 || options->capacity == 0)
+        return -1;
+    options->tagname = argv[optind];
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = { .capacity = 1 << 20 };
+    struct mring_spsc ring;
+    uint64_t total = 0;
+
+    if (parse(&options, argc, argv) != 0) {
+        fprintf(stderr, "usage: ringcat -w|-r [-c] [-q] [-s BYTES] TAG\n");
+        return 2;
+    }
+    signal(SIGPIPE,
+           SIG_IGN); /* a broken pipe is an error of write(), which the writer must hear of */
+    int err = mring_spsc_open(&ring, &(struct mring_args){
+                                         .tagname = options.tagname,
+                                         .capacity = options.capacity,
+                                         .flags = MRING_ANY_CAPACITY,
+                                         .type_tag = "ringcat stream",
+                                     });
+    if (err != 0)
+        return complain(options.tagname, err);
+
+    int64_t start = mring_os_now();
+    int result =
+        options.reader ? read_ring(&ring, &options, &total) : write_ring(&ring, &options, &total);
+    print_speed(&options, total, mring_os_now() - start);
+    mring_spsc_destroy(&ring);
+    return result;
+}

@@ -1,0 +1,130 @@
+#!/bin/sh
+# Move a file through a named ring in every way that ringcat promises, and compare.
+#
+#      ringcat_test.sh RINGCAT [MEGABYTES]
+#
+# Prints bytes per second of each run and of `cat in | cat > out`; closes with "N passed, N failed".
+set -u
+ringcat=$1
+megabytes=${2:-64}
+tag=ringcat_test.$$
+folder=$(mktemp -d)
+passed=0
+failed=0
+trap 'rm -rf "$folder" /dev/shm/"$tag"' EXIT
+cd "$folder" || exit 1
+head -c "${megabytes}M" /dev/urandom > in
+
+verdict() { # verdict NAME STATUS
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1)) && echo "ok      $1"
+    else
+        failed=$((failed + 1)) && echo "FAILED  $1"
+    fi
+    rm -f out "/dev/shm/$tag"
+}
+
+same_and_gone() { # the output is the input, and the name was removed
+    cmp in out && [ ! -e "/dev/shm/$tag" ]
+}
+
+milliseconds() {
+    echo $(($(date +%s%N) / 1000000))
+}
+
+speed() { # speed NAME START_MS
+    elapsed=$(($(milliseconds) - $2))
+    echo "        $1: $((megabytes * 1048576 / 1000 / (elapsed + 1))) MB/s"
+}
+
+copy() { # copy CAPACITY FIRST(-r|-w)
+    start=$(milliseconds)
+    if [ "$2" = -r ]; then
+        "$ringcat" -q -s "$1" -r "$tag" > out & other=$!
+        "$ringcat" -q -s "$1" -w "$tag" < in || return 1
+    else
+        "$ringcat" -q -s "$1" -w "$tag" < in & other=$!
+        while [ ! -e "/dev/shm/$tag" ]; do sleep 0.01; done
+        "$ringcat" -q -s "$1" -r "$tag" > out || return 1
+    fi
+    wait $other || return 1
+    speed "ringcat, ring of $1 bytes" "$start"
+    same_and_gone
+}
+
+for capacity in 1048576 4096 67108864; do
+    copy $capacity -r
+    verdict "reader first, ring of $capacity bytes" $?
+    copy $capacity -w
+    verdict "writer first, ring of $capacity bytes" $?
+done
+
+start=$(milliseconds)
+cat in | cat > out
+speed "cat in | cat > out" "$start"
+rm -f out
+
+# A reader that is killed five times, wherever it is, and goes on where the output ends.
+killed_reader() {
+    "$ringcat" -q -w "$tag" < in & writer=$!
+    for pause in 0.02 0.01 0.03 0.01 0.02; do
+        "$ringcat" -q -c -r "$tag" >> out & reader=$!
+        sleep $pause
+        kill -9 $reader 2> /dev/null
+        wait $reader 2> /dev/null
+        [ -e "/dev/shm/$tag" ] || break
+    done
+    if [ -e "/dev/shm/$tag" ]; then
+        "$ringcat" -q -c -r "$tag" >> out || return 1
+    fi
+    wait $writer && same_and_gone
+}
+killed_reader
+verdict "reader killed and restarted" $?
+
+killed_writer() {
+    "$ringcat" -q -r "$tag" > out & reader=$!
+    for pause in 0.02 0.01 0.03; do
+        "$ringcat" -q -c -w "$tag" < in & writer=$!
+        sleep $pause
+        kill -9 $writer 2> /dev/null
+        wait $writer 2> /dev/null
+        [ -e "/dev/shm/$tag" ] || break
+    done
+    if [ -e "/dev/shm/$tag" ]; then
+        "$ringcat" -q -c -w "$tag" < in || return 1
+    fi
+    wait $reader && same_and_gone
+}
+killed_writer
+verdict "writer killed and restarted" $?
+
+empty_stream() {
+    : > nothing
+    "$ringcat" -q -r "$tag" > out & reader=$!
+    "$ringcat" -q -w "$tag" < nothing || return 1
+    wait $reader && [ ! -s out ]
+}
+empty_stream
+verdict "an empty stream ends too" $?
+
+failing_writer() { # a folder cannot be read
+    "$ringcat" -q -r "$tag" > out 2> errors & reader=$!
+    "$ringcat" -q -w "$tag" < . 2>> errors && return 1
+    wait $reader
+    [ $? -eq 1 ]
+}
+failing_writer
+verdict "an error of the writer reaches the reader" $?
+
+failing_reader() {
+    "$ringcat" -q -r "$tag" > /dev/full 2> errors & reader=$!
+    "$ringcat" -q -w "$tag" < in 2>> errors && return 1
+    wait $reader
+    [ $? -eq 1 ]
+}
+failing_reader
+verdict "an error of the reader reaches the writer" $?
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

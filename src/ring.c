@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* What all rings share: errors, capacities, and the memory that they live in. */
+#include "ring_header.h"
+
+#include <string.h>
+
+/* A name can be replaced as often as we have looked at it. */
+#define OPEN_ATTEMPTS 64
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+const char *mring_errname(int err)
+{
+    switch (err) {
+#define CASE(code, value, name, message)                                                           \
+    case code:                                                                                     \
+        return name;
+        MRING_ERRORS(CASE)
+#undef CASE
+    default:
+        return mmap_errname(err);
+    }
+}
+
+const char *mring_errmsg(int err, char *buffer, size_t size)
+{
+    assert(buffer != NULL && size > 0);
+
+    switch (err) {
+#define CASE(code, value, name, message)                                                           \
+    case code:                                                                                     \
+        snprintf(buffer, size, "%s", message);                                                     \
+        return buffer;
+        MRING_ERRORS(CASE)
+#undef CASE
+    default:
+        return mmap_errmsg(err, buffer, size);
+    }
+}
+
+/* ---- geometry -------------------------------------------------------------------------------- */
+
+uint64_t mring_capacity(uint64_t bytes, unsigned map_flags)
+{
+    uint64_t capacity = mmap_mirror_granularity(map_flags);
+
+    while (capacity < bytes) {
+        if (capacity > INT64_MAX / 4)
+            return 0;
+        capacity *= 2;
+    }
+    return capacity;
+}
+
+static uint64_t align_up(uint64_t value, uint64_t granularity)
+{
+    return (value + granularity - 1) & ~(granularity - 1);
+}
+
+/* The header of a ring that is to be made, as far as its arguments say it. */
+static struct ring_header describe(enum ring_kind kind, const struct mring_args *args)
+{
+    uint64_t spacing = args->tagname != NULL ? RING_GRANULE : 1024;
+    struct ring_header header = {
+        .magic = RING_MAGIC,
+        .version_major = RING_VERSION_MAJOR,
+        .version_minor = RING_VERSION_MINOR,
+        .kind = (uint32_t)kind,
+        .capacity = args->capacity,
+        .write_side_offset = spacing,
+        .read_side_offset = 2 * spacing,
+        .data_offset = align_up(3 * spacing, mmap_mirror_granularity(args->map_flags)),
+        .granule = (uint32_t)RING_GRANULE,
+        .flags = args->flags & MRING_NOWAIT,
+    };
+
+    header.total_size = header.data_offset + header.capacity;
+    memcpy(header.type_tag, args->type_tag, sizeof header.type_tag);
+    return header;
+}
+
+/* ---- creation -------------------------------------------------------------------------------- */
+
+static int check_args(const struct mring_args *args)
+{
+    if (args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY))
+        return MMAP_INVALID_ARG;
+    if (args->capacity != mring_capacity(args->capacity, args->map_flags))
+        return MMAP_INVALID_ARG;
+    return 0;
+}
+
+/* Runs before anybody else can see the memory; the rest of it is zeros. */
+static int write_header(struct mmap *map, void *context)
+{
+    const struct ring_header *header = context;
+
+    memcpy((unsigned char *)map->addr - header->data_offset, header, sizeof *header);
+    return 0;
+}
+
+int ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+                const struct mring_args *args)
+{
+    int err = check_args(args);
+
+    if (err != 0)
+        return err;
+    *header = describe(kind, args);
+    return mmap_mirror(map,
+                       &(struct mmap_mirror_args){
+                           .file.tagname = args->tagname,
+                           .flags = args->map_flags | (args->tagname != NULL ? MMAP_EXCLUSIVE : 0u),
+                           .size = header->capacity,
+                           .offset = header->data_offset,
+                           .lead_size = header->data_offset,
+                           .mode = args->mode,
+                           .init = write_header,
+                           .context = header,
+                       });
+}
+
+/* ---- attaching ------------------------------------------------------------------------------- */
+
+/*
+ * Copy the header out of the shared memory, once: a peer could change it between two looks. The
+ * size of the object comes from the same mapping, since the name may lead to another one by now.
+ */
+static int read_header(struct ring_header *header, uint64_t *size, const struct mring_args *args)
+{
+    struct mmap map = { 0 };
+    int err = mmap_map(&map, &(struct mmap_args){
+                                 .file.tagname = args->tagname,
+                                 .flags = args->map_flags & MMAP_ANY_OWNER,
+                                 .mode = args->mode,
+                             });
+
+    if (err == MMAP_FILE_TOO_SHORT)
+        return MRING_BAD_MAGIC;
+    if (err != 0)
+        return err;
+    bool complete = map.size >= sizeof *header;
+    if (complete)
+        memcpy(header, map.addr, sizeof *header);
+    *size = map.size;
+    err = mmap_free(&map);
+    return err == 0 && !complete ? MRING_BAD_MAGIC : err;
+}
+
+static bool is_zero(const unsigned char tag[16])
+{
+    static const unsigned char zeros[16];
+
+    return memcmp(tag, zeros, sizeof zeros) == 0;
+}
+
+/* Numbers that are consistent keep every access inside the object, whoever wrote them. */
+static bool is_consistent(const struct ring_header *header, uint64_t size,
+                          const struct mring_args *args)
+{
+    struct mring_args theirs = { .tagname = args->tagname, .capacity = header->capacity };
+    struct ring_header expected = describe((enum ring_kind)header->kind, &theirs);
+
+    return header->capacity == mring_capacity(header->capacity, 0) &&
+           header->total_size == expected.total_size && header->total_size == size &&
+           header->write_side_offset == expected.write_side_offset &&
+           header->read_side_offset == expected.read_side_offset &&
+           header->data_offset == expected.data_offset;
+}
+
+static int check_header(const struct ring_header *header, uint64_t size, enum ring_kind kind,
+                        const struct mring_args *args)
+{
+    if (header->magic != RING_MAGIC)
+        return MRING_BAD_MAGIC;
+    if (header->version_major != RING_VERSION_MAJOR || header->incompatible_features != 0 ||
+        header->granule != RING_GRANULE)
+        return MRING_BAD_VERSION;
+    if (header->kind != (uint32_t)kind)
+        return MRING_BAD_KIND;
+    if (!is_consistent(header, size, args))
+        return MRING_CORRUPT;
+    if (args->capacity != 0 && args->capacity != header->capacity &&
+        !(args->flags & MRING_ANY_CAPACITY))
+        return MRING_BAD_CAPACITY;
+    if (!is_zero(args->type_tag) && memcmp(args->type_tag, header->type_tag, 16) != 0)
+        return MRING_BAD_TYPE;
+    return 0;
+}
+
+/*
+ * Attach to what is there. Between the look at the header and the mapping, the name may have been
+ * given to another object: `again` is set, since what was mapped is not what was checked.
+ */
+static int attach(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+                  const struct mring_args *args, bool *again)
+{
+    uint64_t size;
+    int err = read_header(header, &size, args);
+    if (err == 0)
+        err = check_header(header, size, kind, args);
+    if (err != 0)
+        return err;
+
+    struct mmap found = { 0 };
+    err = mmap_mirror(&found, &(struct mmap_mirror_args){
+                                  .file.tagname = args->tagname,
+                                  .flags = args->map_flags | MMAP_EXISTING,
+                                  .size = header->capacity,
+                                  .offset = header->data_offset,
+                                  .lead_size = header->data_offset,
+                                  .mode = args->mode,
+                              });
+    *again = err == MMAP_FILE_TOO_SHORT;
+    if (err != 0)
+        return err;
+    *again = memcmp((unsigned char *)found.addr - header->data_offset, header, sizeof *header) != 0;
+    if (*again)
+        return mmap_free(&found);
+    *map = found;
+    return 0;
+}
+
+int ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+              const struct mring_args *args)
+{
+    bool may_create = args->capacity != 0 && !(args->map_flags & MMAP_EXISTING);
+    int err = MMAP_INVALID_ARG;
+
+    if (args->tagname == NULL || (args->map_flags & MMAP_EXCLUSIVE))
+        return err;
+    if (args->capacity != 0)
+        err = check_args(args);
+    else
+        err = args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY) ? err : 0;
+    if (err != 0)
+        return err;
+
+    for (int i = 0; i < OPEN_ATTEMPTS; i++) {
+        bool again = false;
+
+        err = attach(map, header, kind, args, &again);
+        if (again)
+            continue;
+        if (err != MMAP_NOT_FOUND || !may_create)
+            return err;
+        err = ring_create(map, header, kind, args);
+        if (err != MMAP_EXISTS)
+            return err;
+    }
+    return err != 0 ? err : MRING_CORRUPT;
+}
+
+struct mring_side *ring_side(const struct mmap *map, const struct ring_header *header,
+                             uint64_t offset)
+{
+    unsigned char *start = (unsigned char *)map->addr - header->data_offset;
+
+    return (struct mring_side *)(void *)(start + offset);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* The cold half of the byte ring: creation, attaching, closing, waiting. The rest is in spsc.h. */
+#include <mring/spsc.h>
+
+#include "ring_header.h"
+
+/* Looks before the first sleep: a peer that is busy answers within this many. */
+#define SPIN_COUNT 200
+
+/* Looks at two positions that both move. */
+#define OPEN_ATTEMPTS 1000
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+/*
+ * Take up both positions where they stand. While one side is idle, as it is when its successor
+ * opens the ring, they cannot contradict each other. While both move they can, since they are read
+ * one after the other: then look again.
+ */
+static bool read_positions(struct mring_spsc *ring)
+{
+    for (int i = 0; i < OPEN_ATTEMPTS; i++) {
+        /* P1 and C1, pair with C2 and P2: a successor goes on from what was published. */
+        ring->read_pos = mring_load_acquire_u64(&ring->read_side->pos);
+        ring->write_pos = mring_load_acquire_u64(&ring->write_side->pos);
+        ring->read_pos_seen = ring->read_pos;
+        ring->write_pos_seen = ring->write_pos;
+        if (ring->write_pos - ring->read_pos <= ring->capacity)
+            return true;
+    }
+    return false;
+}
+
+/* Fill a handle. On failure the memory is released. */
+static int start(struct mring_spsc *ring, struct mmap *map, const struct ring_header *header)
+{
+    struct mring_spsc result = {
+        .data = map->addr,
+        .capacity = header->capacity,
+        .write_side = ring_side(map, header, header->write_side_offset),
+        .read_side = ring_side(map, header, header->read_side_offset),
+        .waitable = !(header->flags & MRING_NOWAIT),
+        .map = *map,
+    };
+
+    if (!read_positions(&result)) {
+        mmap_free(map);
+        return MRING_CORRUPT;
+    }
+    *ring = result;
+    return 0;
+}
+
+int mring_spsc_create(struct mring_spsc *ring, const struct mring_args *args)
+{
+    struct ring_header header;
+    struct mmap map = { 0 };
+    int err = ring_create(&map, &header, RING_KIND_SPSC, args);
+
+    return err != 0 ? err : start(ring, &map, &header);
+}
+
+int mring_spsc_open(struct mring_spsc *ring, const struct mring_args *args)
+{
+    struct ring_header header;
+    struct mmap map = { 0 };
+    int err = ring_open(&map, &header, RING_KIND_SPSC, args);
+
+    return err != 0 ? err : start(ring, &map, &header);
+}
+
+static struct mring_side *side_of(const struct mring_spsc *ring, enum mring_end end)
+{
+    return end == MRING_WRITE_END ? ring->write_side : ring->read_side;
+}
+
+void mring_spsc_close(struct mring_spsc *ring, enum mring_end end, uint32_t status)
+{
+    struct mring_side *ours = side_of(ring, end);
+    struct mring_side *theirs =
+        side_of(ring, end == MRING_WRITE_END ? MRING_READ_END : MRING_WRITE_END);
+    assert(status < UINT32_MAX);
+
+    /* Relaxed: this end alone writes the word. */
+    if (mring_load_relaxed_u32(&ours->closed) != 0)
+        return;
+
+    /* P3 or C4, pairs with C3 or P4: whoever sees the close sees all that was published before. */
+    mring_store_release_u32(&ours->closed, status + 1);
+    if (ring->waitable)
+        mring_event_notify(&theirs->event);
+}
+
+bool mring_spsc_is_closed(const struct mring_spsc *ring, enum mring_end end, uint32_t *status)
+{
+    /* C3 or P4, pairs with P3 or C4: what was published before the close is seen from here on. */
+    uint32_t closed = mring_load_acquire_u32(&side_of(ring, end)->closed);
+
+    if (closed != 0 && status != NULL)
+        *status = closed - 1;
+    return closed != 0;
+}
+
+int mring_spsc_destroy(struct mring_spsc *ring)
+{
+    int err = mmap_free(&ring->map);
+
+    if (err == 0)
+        memset(ring, 0, sizeof *ring);
+    return err;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* How things stand for the producer: 0, or the answer of mring_spsc_wait_writable(). */
+static int look_for_room(struct mring_spsc *ring, size_t size)
+{
+    if (mring_spsc_is_closed(ring, MRING_READ_END, NULL))
+        return MRING_CLOSED;
+    if (mring_spsc_room_seen(ring) >= size)
+        return 0;
+    if (!mring_spsc_refresh_room(ring))
+        return MRING_CORRUPT;
+    return mring_spsc_room_seen(ring) >= size ? 0 : MRING_TIMED_OUT;
+}
+
+/* The same for the consumer. Closed is looked at before the position: see P3 -> C3. */
+static int look_for_bytes(struct mring_spsc *ring, size_t minimum)
+{
+    if (mring_spsc_bytes_seen(ring) >= minimum)
+        return 0;
+
+    bool closed = mring_spsc_is_closed(ring, MRING_WRITE_END, NULL);
+    if (!mring_spsc_refresh_bytes(ring))
+        return MRING_CORRUPT;
+    if (mring_spsc_bytes_seen(ring) >= minimum)
+        return 0;
+    return closed ? MRING_EOF : MRING_TIMED_OUT;
+}
+
+typedef int look_function(struct mring_spsc *ring, size_t size);
+
+static int64_t deadline_of(int64_t timeout_ns)
+{
+    int64_t now = mring_os_now();
+
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
+
+/* One round: announce, look once more, sleep for a slice at most. */
+static int look_or_sleep(struct mring_spsc *ring, struct mring_event *event, look_function *look,
+                         size_t size, int64_t rest_ns)
+{
+    uint32_t epoch = mring_event_prepare(event);
+    int err = look(ring, size);
+
+    if (err == MRING_TIMED_OUT)
+        mring_os_sleep(&event->epoch, epoch,
+                       rest_ns < MRING_WAIT_SLICE_NS ? rest_ns : MRING_WAIT_SLICE_NS);
+    return err;
+}
+
+static int wait_until(struct mring_spsc *ring, struct mring_event *event, look_function *look,
+                      size_t size, int64_t timeout_ns)
+{
+    if (size == 0 || size > ring->capacity)
+        return MMAP_INVALID_ARG;
+
+    int err = look(ring, size);
+    if (err != MRING_TIMED_OUT || timeout_ns == 0)
+        return err;
+
+    int64_t deadline = deadline_of(timeout_ns);
+    for (unsigned spins = 0; err == MRING_TIMED_OUT; spins++) {
+        if (spins < SPIN_COUNT) {
+            mring_pause();
+            err = look(ring, size);
+            continue;
+        }
+        int64_t rest_ns = deadline - mring_os_now();
+        if (rest_ns <= 0)
+            return look(ring, size);
+        if (ring->waitable)
+            err = look_or_sleep(ring, event, look, size, rest_ns);
+        else
+            spins = 0;
+    }
+    return err;
+}
+
+int mring_spsc_wait_writable(struct mring_spsc *ring, size_t size, int64_t timeout_ns)
+{
+    return wait_until(ring, &ring->write_side->event, look_for_room, size, timeout_ns);
+}
+
+int mring_spsc_wait_readable(struct mring_spsc *ring, size_t minimum, int64_t timeout_ns)
+{
+    return wait_until(ring, &ring->read_side->event, look_for_bytes, minimum, timeout_ns);
+}
+
+/* ---- external definitions of the inline calls ------------------------------------------------ */
+
+extern inline void *mring_spsc_reserve(struct mring_spsc *ring, size_t size);
+extern inline void mring_spsc_commit(struct mring_spsc *ring, size_t size);
+extern inline size_t mring_spsc_write(struct mring_spsc *ring, const void *bytes, size_t size);
+extern inline size_t mring_spsc_writable(struct mring_spsc *ring);
+extern inline const void *mring_spsc_peek(struct mring_spsc *ring, size_t minimum, size_t *size);
+extern inline void mring_spsc_consume(struct mring_spsc *ring, size_t size);
+extern inline size_t mring_spsc_read(struct mring_spsc *ring, void *bytes, size_t size);
+extern inline size_t mring_spsc_readable(struct mring_spsc *ring);
+extern inline size_t mring_spsc_capacity(const struct mring_spsc *ring);

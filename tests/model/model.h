@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the model harnesses share. A harness is an ordinary program of two threads with few
+ * operations on a tiny ring, over the real headers. It runs in two ways:
+ *
+ *   - Under a model checker for C11 programs, with -DMRING_MODEL_CHECK, main() runs the scenario
+ *     once and the checker explores every execution that the memory model allows. For GenMC:
+ *
+ *         genmc --rc11 -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
+ *         genmc --imm  -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
+ *
+ *   - As a stress test, main() runs the scenario many times on real threads.
+ *
+ * Negative controls: -DBREAK_P1 and the like weaken one ordered access of the real code by
+ * redefining its accessor. The checker must report an error then; the head of each harness lists
+ * its controls. One accessor serves several sites, so the macros tell them apart by the length of
+ * the name of the function that they are expanded in.
+ */
+#ifndef MRING_TEST_MODEL_H
+#define MRING_TEST_MODEL_H
+
+#include <mring/atomic.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifdef MRING_MODEL_CHECK
+/* A checker has no such instruction. */
+#define mring_pause() ((void)0)
+#endif
+
+#define MODEL_WITHIN(function) (sizeof __func__ == sizeof #function)
+
+/* P1 and C1: the loads of the other side's position. */
+#if defined(BREAK_P1) || defined(BREAK_C1)
+static inline uint64_t model_load_u64(bool broken, const mring_atomic_u64 *word)
+{
+    return broken ? mring_load_relaxed_u64(word) : mring_load_acquire_u64(word);
+}
+#ifdef BREAK_P1
+#define mring_load_acquire_u64(word) model_load_u64(MODEL_WITHIN(mring_spsc_refresh_room), word)
+#else
+#define mring_load_acquire_u64(word) model_load_u64(MODEL_WITHIN(mring_spsc_refresh_bytes), word)
+#endif
+#endif
+
+/* P2 and C2: the stores of a side's own position. */
+#if defined(BREAK_P2) || defined(BREAK_C2)
+static inline void model_store_u64(bool broken, mring_atomic_u64 *word, uint64_t value)
+{
+    if (broken)
+        mring_store_relaxed_u64(word, value);
+    else
+        mring_store_release_u64(word, value);
+}
+#ifdef BREAK_P2
+#define mring_store_release_u64(word, value)                                                       \
+    model_store_u64(MODEL_WITHIN(mring_spsc_commit), word, value)
+#else
+#define mring_store_release_u64(word, value)                                                       \
+    model_store_u64(MODEL_WITHIN(mring_spsc_consume), word, value)
+#endif
+#endif
+
+/* P3 and C4, C3 and P4: the word `closed`. A scenario closes one end only, so that one of the two
+ * sites that use the accessor is the one under test. */
+#if defined(BREAK_P3) || defined(BREAK_C4)
+#define mring_store_release_u32(word, value) mring_store_relaxed_u32(word, value)
+#endif
+#if defined(BREAK_C3) || defined(BREAK_P4)
+#define mring_load_acquire_u32(word) mring_load_relaxed_u32(word)
+#endif
+
+/* W3 and N1: the fences of the eventcount. */
+#if defined(BREAK_W3) || defined(BREAK_N1)
+static inline void model_fence_seq_cst(void)
+{
+    mring_fence_seq_cst();
+}
+#endif
+#ifdef BREAK_W3
+#define mring_fence_seq_cst() (MODEL_WITHIN(mring_event_prepare) ? (void)0 : model_fence_seq_cst())
+#endif
+#ifdef BREAK_N1
+#define mring_fence_seq_cst() (MODEL_WITHIN(mring_event_notify) ? (void)0 : model_fence_seq_cst())
+#endif
+
+/* W2: the waiter does not announce itself. N3: the word to sleep on does not change. */
+#ifdef BREAK_W2
+#define mring_add_relaxed_u32(word, count) mring_add_relaxed_u32(word, (count)-1)
+#endif
+#ifdef BREAK_N3
+#define mring_add_release_u32(word, count) mring_add_release_u32(word, (count)-1)
+#endif
+
+/* N5: acknowledge whoever has announced himself by now, not only those that were woken. */
+#ifdef BREAK_N5
+#define mring_store_relaxed_u32(word, value)                                                       \
+    ((void)(value), mring_store_relaxed_u32(word, mring_load_relaxed_u32(&event->arm)))
+#endif
+
+/* Run two threads on the scenario's state until both are done. */
+static inline void model_run(void *(*first)(void *), void *(*second)(void *))
+{
+    pthread_t threads[2];
+
+    if (pthread_create(&threads[0], NULL, first, NULL) != 0 ||
+        pthread_create(&threads[1], NULL, second, NULL) != 0)
+        abort();
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+}
+
+/* Unlike assert(), in force in every build. */
+static inline void model_require(bool condition, const char *what)
+{
+    if (condition)
+        return;
+#ifdef MRING_MODEL_CHECK
+    (void)what;
+    assert(false);
+#else
+    fprintf(stderr, "0 passed, 1 failed: %s\n", what);
+    exit(1);
+#endif
+}
+
+/* A checker runs the scenario once, in every possible way; otherwise it runs many times. */
+static inline int model_main(void (*scenario)(void))
+{
+#ifdef MRING_MODEL_CHECK
+    scenario();
+#else
+    enum { ROUNDS = 5000 };
+
+    for (int round = 0; round < ROUNDS; round++)
+        scenario();
+    printf("%d passed, 0 failed\n", ROUNDS);
+#endif
+    return 0;
+}
+
+#endif

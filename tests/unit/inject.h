@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls of the mapping layer that fail when a test wants them to. The linker sends each call
+ * named in tests/CMakeLists.txt to a wrapper in inject.c.
+ *
+ *   thread    one thread injects; wrapped calls of other threads go through
+ */
+#ifndef MRING_TESTS_INJECT_H
+#define MRING_TESTS_INJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Let the k-th wrapped call from now on fail with `error`; k = 1 is the next one. With a name only
+ * calls of that function count, as it is written in the source ("mmap", "open").
+ */
+void inject_nth(const char *function, unsigned k, int error);
+
+/* The same for `count` calls in a row. */
+void inject_row(const char *function, unsigned k, unsigned count, int error);
+
+/* Let every call of a function fail, on top of the above. One function at a time. */
+void inject_always(const char *function, int error);
+
+/* No more failures. The name of the function that failed by number, or NULL. */
+const char *inject_stop(void);
+
+/* mmap() takes MAP_FIXED_NOREPLACE for a hint, as kernels before 4.17 do. */
+void inject_old_kernel(bool old);
+
+/* SHMLBA is this many pages, as on processors whose caches cannot hold every alias. 0: as it is. */
+void inject_shmlba(unsigned pages);
+
+/* Whether any descriptor was opened without close-on-exec since failures were last planned. */
+bool inject_saw_inheritable(void);
+
+/* The last call of msync(); its number since the start of the process. */
+struct inject_msync {
+    unsigned count;
+    void *addr;
+    size_t length;
+    int flags;
+};
+
+const struct inject_msync *inject_last_msync(void);
+
+#endif

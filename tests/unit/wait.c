@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+
+#include "support.h"
+
+#include <criterion/criterion.h>
+#include <mring/wait.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int64_t SECOND = 1000000000;
+static const int64_t MILLISECOND = 1000000;
+
+/* An event and what is waited for, seen by forked children too. */
+struct shared {
+    struct mring_event event;
+    mring_atomic_u32 ready;
+    mring_atomic_u32 woken;
+};
+
+static struct shared *new_shared(void)
+{
+    struct shared *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    cr_assert_neq(shared, MAP_FAILED);
+    return shared;
+}
+
+/* ---- the system's calls ---------------------------------------------------------------------- */
+
+Test(mring_os_now, counts_nanoseconds_forward, .timeout = 5)
+{
+    int64_t before = mring_os_now();
+
+    usleep(20000);
+
+    int64_t elapsed = mring_os_now() - before;
+    cr_expect_geq(elapsed, 20 * MILLISECOND);
+    cr_expect_lt(elapsed, 5 * SECOND);
+}
+
+Test(mring_os_sleep, returns_at_once_when_the_word_has_another_value, .timeout = 5)
+{
+    mring_atomic_u32 word = { 7 };
+    int64_t before = mring_os_now();
+
+    mring_os_sleep(&word, 6, 60 * SECOND);
+
+    cr_expect_lt(mring_os_now() - before, 2 * SECOND);
+}
+
+/* Sleeping may end early by chance, so the shortest of all would prove nothing. */
+Test(mring_os_sleep, ends_after_the_timeout, .timeout = 5)
+{
+    mring_atomic_u32 word = { 7 };
+    int64_t longest = 0;
+
+    for (int try = 0; try < 3; try++) {
+        int64_t before = mring_os_now();
+        mring_os_sleep(&word, 7, 30 * MILLISECOND);
+        int64_t elapsed = mring_os_now() - before;
+        if (elapsed > longest)
+            longest = elapsed;
+    }
+
+    cr_expect_geq(longest, 30 * MILLISECOND);
+    cr_expect_lt(longest, 3 * SECOND);
+}
+
+/* Sleep until woken, without the safety of a short timeout. */
+static void sleep_until_ready(struct shared *shared)
+{
+    while (mring_load_acquire_u32(&shared->ready) == 0) {
+        uint32_t epoch = mring_event_prepare(&shared->event);
+        if (mring_load_acquire_u32(&shared->ready) != 0)
+            break;
+        mring_os_sleep(&shared->event.epoch, epoch, 60 * SECOND);
+    }
+    mring_add_release_u32(&shared->woken, 1);
+}
+
+static void *sleep_in_thread(void *context)
+{
+    sleep_until_ready(context);
+    return NULL;
+}
+
+static void await_arms(struct shared *shared, uint32_t count)
+{
+    while (mring_load_acquire_u32(&shared->event.arm) < count)
+        usleep(1000);
+    usleep(20000); /* from the announcement into the kernel */
+}
+
+static void set_ready(struct shared *shared)
+{
+    mring_store_release_u32(&shared->ready, 1);
+    mring_event_notify(&shared->event);
+}
+
+Test(mring_os_wake, wakes_every_sleeper_of_the_process, .timeout = 20)
+{
+    enum { SLEEPERS = 3 };
+    struct shared *shared = new_shared();
+    pthread_t threads[SLEEPERS];
+    for (int i = 0; i < SLEEPERS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, sleep_in_thread, shared), 0);
+    await_arms(shared, SLEEPERS);
+    int64_t before = mring_os_now();
+
+    set_ready(shared);
+
+    for (int i = 0; i < SLEEPERS; i++)
+        pthread_join(threads[i], NULL);
+    cr_expect_eq(mring_load_acquire_u32(&shared->woken), SLEEPERS);
+    cr_expect_lt(mring_os_now() - before, 10 * SECOND);
+}
+
+Test(mring_os_wake, wakes_sleepers_in_other_processes, .timeout = 20)
+{
+    struct shared *shared = new_shared();
+    pid_t pid = fork();
+    if (pid == 0) {
+        sleep_until_ready(shared);
+        _exit(0);
+    }
+    await_arms(shared, 1);
+    int64_t before = mring_os_now();
+
+    set_ready(shared);
+
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    cr_expect_eq(mring_load_acquire_u32(&shared->woken), 1);
+    cr_expect_lt(mring_os_now() - before, 10 * SECOND);
+}
+
+/* ---- the eventcount -------------------------------------------------------------------------- */
+
+Test(mring_event_prepare, announces_and_returns_the_epoch, .timeout = 5)
+{
+    struct mring_event event = { .epoch = { 5 }, .arm = { 3 }, .ack = { 3 } };
+
+    uint32_t epoch = mring_event_prepare(&event);
+
+    cr_expect_eq(epoch, 5);
+    cr_expect_eq(event.arm.value, 4);
+    cr_expect_eq(event.epoch.value, 5);
+    cr_expect_eq(event.ack.value, 3);
+}
+
+Test(mring_event_notify, changes_nothing_when_nobody_announced_himself, .timeout = 5)
+{
+    struct mring_event event = { .epoch = { 5 }, .arm = { 3 }, .ack = { 3 } };
+
+    mring_event_notify(&event);
+
+    cr_expect_eq(event.epoch.value, 5);
+    cr_expect_eq(event.arm.value, 3);
+    cr_expect_eq(event.ack.value, 3);
+}
+
+Test(mring_event_notify, changes_the_epoch_and_acknowledges_all_that_were_there, .timeout = 5)
+{
+    struct mring_event event = { { 0 }, { 0 }, { 0 } };
+    uint32_t first = mring_event_prepare(&event);
+    uint32_t second = mring_event_prepare(&event);
+
+    mring_event_notify(&event);
+
+    cr_expect_eq(first, 0);
+    cr_expect_eq(second, 0);
+    cr_expect_eq(event.epoch.value, 1, "a late sleeper finds the epoch changed");
+    cr_expect_eq(event.ack.value, 2);
+    mring_event_notify(&event);
+    cr_expect_eq(event.epoch.value, 1, "all are acknowledged: nobody to wake");
+}
+
+Test(mring_event_notify, goes_on_where_the_counters_wrap, .timeout = 5)
+{
+    struct mring_event event = { { UINT32_MAX }, { UINT32_MAX }, { UINT32_MAX } };
+
+    uint32_t epoch = mring_event_prepare(&event);
+    mring_event_notify(&event);
+
+    cr_expect_eq(epoch, UINT32_MAX);
+    cr_expect_eq(event.epoch.value, 0);
+    cr_expect_eq(event.arm.value, 0);
+    cr_expect_eq(event.ack.value, 0);
+}
+
+/* Killed between N2 and N4: arm and ack differ and nobody was woken. */
+Test(mring_event_notify, heals_what_a_killed_notifier_left, .timeout = 20)
+{
+    struct shared *shared = new_shared();
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, sleep_in_thread, shared), 0);
+    await_arms(shared, 1);
+    mring_store_release_u32(&shared->ready, 1); /* the dead notifier got this far */
+
+    mring_event_notify(&shared->event);
+
+    pthread_join(thread, NULL);
+    cr_expect_eq(shared->event.ack.value, shared->event.arm.value);
+}
+
+Test(mring_event_notify, pays_for_a_killed_waiter_once, .timeout = 20)
+{
+    struct shared *shared = new_shared();
+    pid_t pid = fork();
+    if (pid == 0) {
+        sleep_until_ready(shared);
+        _exit(0);
+    }
+    await_arms(shared, 1);
+    kill(pid, SIGKILL);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+
+    mring_event_notify(&shared->event);
+    mring_event_notify(&shared->event);
+
+    cr_expect_eq(shared->event.epoch.value, 1);
+    cr_expect_eq(shared->event.ack.value, shared->event.arm.value);
+}
