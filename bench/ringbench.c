@@ -15,12 +15,13 @@
  *
  * The repetitions are short, about a millisecond. A ring stands still as soon as one of its two
  * sides does, so that any other work on the cores spoils the repetition that it falls into; most
- * short ones fit between two interruptions, and one that did not is done again (bytes.c). With 9
- * other threads running on 2 cores the ratio of two rings came out between 0.9 and 1.2 this way;
- * with 4 others and 9 long repetitions it came out anywhere between 0.2 and 5. The tables mark the
- * rows that suffered all the same.
+ * short ones fit between two interruptions, and one that did not is done again (bytes.c). At a load
+ * of 4 on 2 cores the ratio of two rings came out between 0.9 and 1.2 for nearly every size this
+ * way, and between 0.2 and 5 with 9 long repetitions. The tables mark the rows that suffered all
+ * the same. What no repetition helps against is a virtual machine whose processors move between the
+ * host's caches: then the rings are slower by a factor of 3, all alike, and memcpy is not.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* uname() and its kin under -std=c11 */
 
 #include "cbench.h"
 #include "rows.h"

@@ -73,7 +73,7 @@ const char *mmap_errmsg(int err, char *buffer, size_t size)
     assert(buffer != NULL && size > 0);
 
     if (err > 0)
-        os_message(err, buffer, size);
+        mmap_os_message(err, buffer, size);
     else
         snprintf(buffer, size, "%s", message_of(err));
     return buffer;
@@ -94,17 +94,17 @@ static bool is_aligned(uint64_t value, uint64_t granularity)
 
 uint64_t mmap_pagesize(void)
 {
-    return os_page_size();
+    return mmap_os_page_size();
 }
 
 uint64_t mmap_mirror_granularity(unsigned flags)
 {
-    return flags & MMAP_HUGE_REQUIRE ? OS_HUGE_PAGE : os_alias_granularity();
+    return flags & MMAP_HUGE_REQUIRE ? OS_HUGE_PAGE : mmap_os_alias_granularity();
 }
 
 uint64_t mmap_aligned_size(uint64_t bytes, enum mmap_direction direction)
 {
-    uint64_t page = os_page_size();
+    uint64_t page = mmap_os_page_size();
 
     return direction == MMAP_DOWN ? bytes & ~(page - 1) : align_up(bytes, page);
 }
@@ -184,7 +184,7 @@ static int check_request(const struct request *request, uint64_t granularity)
     if (is_anonymous(request) && request->size == 0)
         return MMAP_INVALID_ARG;
     if (!is_aligned(request->offset, granularity) || !is_aligned(request->lead_size, granularity) ||
-        !is_aligned((uintptr_t)request->addr, os_page_size()))
+        !is_aligned((uintptr_t)request->addr, mmap_os_page_size()))
         return MMAP_INVALID_ARG;
     if (request->size > INT64_MAX || request->offset > INT64_MAX - request->size)
         return MMAP_INVALID_ARG;
@@ -207,13 +207,13 @@ static int open_or_create(struct os_object *object, const struct mmap_file *file
     int err = MMAP_EXISTS;
 
     if ((flags & MMAP_EXCLUSIVE) && creatable)
-        return os_create(object, file, flags, mode);
+        return mmap_os_create(object, file, flags, mode);
     if (flags & MMAP_EXCLUSIVE)
         return MMAP_EXISTS;
     for (int i = 0; i < OPEN_ATTEMPTS && err == MMAP_EXISTS; i++) {
-        err = os_open(object, file, access, flags, mode);
+        err = mmap_os_open(object, file, access, flags, mode);
         if (err == MMAP_NOT_FOUND && creatable)
-            err = os_create(object, file, flags, mode);
+            err = mmap_os_create(object, file, flags, mode);
     }
     return err;
 }
@@ -238,7 +238,7 @@ static int open_for_map(struct os_object *object, const struct request *request)
 static int settle_size(const struct os_object *object, const struct request *request,
                        uint64_t *size, uint64_t *old_size, uint64_t *new_size)
 {
-    int err = os_size(object, old_size);
+    int err = mmap_os_size(object, old_size);
     if (err != 0)
         return err;
 
@@ -257,7 +257,7 @@ static int settle_size(const struct os_object *object, const struct request *req
     if (!(request->access & MMAP_WRITE) || !extendable)
         return MMAP_FILE_TOO_SHORT;
     *new_size = request->offset + request->size;
-    return os_resize(object, *old_size, *new_size);
+    return mmap_os_resize(object, *old_size, *new_size);
 }
 
 /* Take back what open_for_map() and settle_size() did to an object. */
@@ -265,10 +265,10 @@ static void undo_object(struct os_object *object, const struct request *request,
                         uint64_t new_size)
 {
     if (object->created && request->file->path != NULL)
-        os_discard(object, request->file->path);
+        mmap_os_discard(object, request->file->path);
     else if (new_size != old_size)
-        os_resize(object, new_size, old_size);
-    os_close(object);
+        mmap_os_resize(object, new_size, old_size);
+    mmap_os_close(object);
 }
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
@@ -289,7 +289,7 @@ static int reserve_range(struct mmap *map, const struct request *request, uint64
         return MMAP_OUT_OF_MEM;
     map->length = request->lead_size + request->times * length;
 
-    int err = os_reserve(&map->base, request->addr, map->length, alignment);
+    int err = mmap_os_reserve(&map->base, request->addr, map->length, alignment);
     if (err == 0)
         map->addr = (unsigned char *)map->base + request->lead_size;
     return err;
@@ -300,21 +300,22 @@ static int map_pieces(struct mmap *map, const struct request *request,
                       const struct os_object *object, uint64_t length)
 {
     uint64_t start = is_anonymous(request) ? 0 : request->offset - request->lead_size;
-    int err = os_map(NULL, map->base, object, start, request->lead_size + length, request->access);
+    int err =
+        mmap_os_map(NULL, map->base, object, start, request->lead_size + length, request->access);
 
     for (uint64_t i = 1; err == 0 && i < request->times; i++)
-        err = os_map(NULL, piece_at(map, i, length), object, start + request->lead_size, length,
-                     request->access);
+        err = mmap_os_map(NULL, piece_at(map, i, length), object, start + request->lead_size,
+                          length, request->access);
     return err;
 }
 
 /* The same for anonymous memory without an object. */
 static int alias_pieces(struct mmap *map, const struct request *request, uint64_t length)
 {
-    int err = os_map(NULL, map->base, NULL, 0, request->lead_size + length, request->access);
+    int err = mmap_os_map(NULL, map->base, NULL, 0, request->lead_size + length, request->access);
 
     for (uint64_t i = 1; err == 0 && i < request->times; i++)
-        err = os_alias(map->addr, piece_at(map, i, length), length);
+        err = mmap_os_alias(map->addr, piece_at(map, i, length), length);
     return err;
 }
 
@@ -322,26 +323,27 @@ static int alias_pieces(struct mmap *map, const struct request *request, uint64_
 static int map_object(struct mmap *map, const struct request *request,
                       const struct os_object *object, uint64_t size)
 {
-    uint64_t length = align_up(size, os_page_size());
+    uint64_t length = align_up(size, mmap_os_page_size());
     bool simple = request->times == 1 && request->lead_size == 0 && request->addr == NULL;
     int err;
 
     if (size > SIZE_MAX || length > SIZE_MAX)
         return MMAP_OUT_OF_MEM;
     if (simple) {
-        err = os_map(&map->base, NULL, object, request->offset, length, request->access);
+        err = mmap_os_map(&map->base, NULL, object, request->offset, length, request->access);
         map->addr = map->base;
         map->length = length;
         return err;
     }
 
-    uint64_t alignment = request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : os_alias_granularity();
+    uint64_t alignment =
+        request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : mmap_os_alias_granularity();
     err = reserve_range(map, request, length, alignment);
     if (err != 0)
         return err;
     err = map_pieces(map, request, object, length);
     if (err != 0)
-        os_release(map->base, map->length);
+        mmap_os_release(map->base, map->length);
     return err;
 }
 
@@ -350,14 +352,14 @@ static int map_anonymous_object(struct mmap *map, const struct request *request,
                                 unsigned flags)
 {
     struct os_object object;
-    int err = os_create(&object, request->file, flags, 0600);
+    int err = mmap_os_create(&object, request->file, flags, 0600);
 
     if (err != 0)
         return err;
-    err = os_resize(&object, 0, request->lead_size + length);
+    err = mmap_os_resize(&object, 0, request->lead_size + length);
     if (err == 0)
         err = map_pieces(map, request, &object, length);
-    os_close(&object);
+    mmap_os_close(&object);
     return err == MMAP_DISK_FULL ? MMAP_OUT_OF_MEM : err;
 }
 
@@ -387,15 +389,16 @@ static int map_anonymous(struct mmap *map, const struct request *request)
     bool huge = request->flags & (MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE);
 
     /* The copies of a mirror have no gaps, so its length is its size. */
-    uint64_t page = huge && request->times == 1 ? OS_HUGE_PAGE : os_page_size();
+    uint64_t page = huge && request->times == 1 ? OS_HUGE_PAGE : mmap_os_page_size();
     uint64_t length = align_up(request->size, page);
-    int err = reserve_range(map, request, length, huge ? OS_HUGE_PAGE : os_alias_granularity());
+    int err =
+        reserve_range(map, request, length, huge ? OS_HUGE_PAGE : mmap_os_alias_granularity());
 
     if (err != 0)
         return err;
     err = fill_anonymous(map, request, length);
     if (err != 0)
-        os_release(map->base, map->length);
+        mmap_os_release(map->base, map->length);
     return err;
 }
 
@@ -408,18 +411,18 @@ static int apply_options(struct mmap *map, const struct request *request)
     int err = 0;
 
     if ((flags & MMAP_HUGE_PREFER) && !map->huge)
-        os_advise(map->base, map->length, OS_HUGE_TRY, request->access);
+        mmap_os_advise(map->base, map->length, OS_HUGE_TRY, request->access);
     if (flags & MMAP_DONTFORK)
-        err = os_advise(map->base, map->length, OS_DONTFORK, request->access);
+        err = mmap_os_advise(map->base, map->length, OS_DONTFORK, request->access);
     if (err == 0 && (flags & MMAP_NODUMP) && request->times > 1)
-        err = os_advise((unsigned char *)map->base + once, map->length - once, OS_NODUMP,
-                        request->access);
+        err = mmap_os_advise((unsigned char *)map->base + once, map->length - once, OS_NODUMP,
+                             request->access);
     if (err == 0 && (flags & MMAP_LOCK))
-        err = os_advise(map->base, once, OS_LOCK, request->access);
+        err = mmap_os_advise(map->base, once, OS_LOCK, request->access);
     if (err == 0 && (flags & MMAP_PREFAULT))
-        err = os_advise(map->base, map->length, OS_PREFAULT, request->access);
+        err = mmap_os_advise(map->base, map->length, OS_PREFAULT, request->access);
     if (err == 0 && (flags & MMAP_HUGE_PREFER) && (flags & MMAP_PREFAULT) && !map->huge)
-        map->huge = os_advise(map->base, map->length, OS_HUGE_COLLAPSE, request->access) == 0;
+        map->huge = mmap_os_advise(map->base, map->length, OS_HUGE_COLLAPSE, request->access) == 0;
     return err;
 }
 
@@ -447,7 +450,7 @@ static int build_anonymous(struct mmap *map, const struct request *request)
             err = request->init(&result, request->context);
     }
     if (err != 0) {
-        os_release(result.base, result.length);
+        mmap_os_release(result.base, result.length);
         return err;
     }
     *map = result;
@@ -465,7 +468,7 @@ static int fill_and_publish(struct mmap *map, const struct request *request,
     if (request->init != NULL)
         err = request->init(map, request->context);
     if (err == 0 && request->file->tagname != NULL)
-        err = os_publish(object, request->file);
+        err = mmap_os_publish(object, request->file);
     return err;
 }
 
@@ -496,12 +499,12 @@ static int build_from_object(struct mmap *map, const struct request *request)
     if (err != 0)
         goto fail_map;
 
-    os_close(&object);
+    mmap_os_close(&object);
     *map = result;
     return 0;
 
 fail_map:
-    os_release(result.base, result.length);
+    mmap_os_release(result.base, result.length);
 fail_object:
     undo_object(&object, request, old_size, new_size);
     return err;
@@ -539,7 +542,7 @@ int mmap_map(struct mmap *map, const struct mmap_args *args)
 
     if (source_count(request.file) == 0)
         request.offset = 0;
-    int err = check_request(&request, os_page_size());
+    int err = check_request(&request, mmap_os_page_size());
     return err != 0 ? err : build(map, &request);
 }
 
@@ -592,7 +595,7 @@ int mmap_flush(struct mmap *map, void *addr, uint64_t size, bool async)
     if (size == 0)
         size = rest;
     unsigned char *first = mmap_aligned_addr(start, MMAP_DOWN);
-    return os_flush(first, size + (uint64_t)(start - first), async);
+    return mmap_os_flush(first, size + (uint64_t)(start - first), async);
 }
 
 int mmap_free(struct mmap *map)
@@ -600,7 +603,7 @@ int mmap_free(struct mmap *map)
     if (map->base == NULL)
         return 0;
 
-    int err = os_release(map->base, map->length);
+    int err = mmap_os_release(map->base, map->length);
     if (err == 0)
         memset(map, 0, sizeof *map);
     return err;
@@ -610,7 +613,7 @@ int mmap_unlink(const char *tagname)
 {
     int err = check_tagname(tagname);
 
-    return err != 0 ? err : os_unlink(tagname);
+    return err != 0 ? err : mmap_os_unlink(tagname);
 }
 
 /* ---- file sizes ------------------------------------------------------------------------------ */
@@ -623,13 +626,13 @@ int mmap_filesize(const struct mmap_file *file, uint64_t *size)
     if (err == 0 && source_count(file) == 0)
         err = MMAP_INVALID_ARG;
     if (err == 0)
-        err = os_open(&object, file, MMAP_READ, MMAP_ANY_OWNER, 0);
+        err = mmap_os_open(&object, file, MMAP_READ, MMAP_ANY_OWNER, 0);
     if (err != 0)
         return err;
 
     uint64_t found;
-    err = os_size(&object, &found);
-    os_close(&object);
+    err = mmap_os_size(&object, &found);
+    mmap_os_close(&object);
     if (err == 0)
         *size = found;
     return err;
@@ -650,11 +653,11 @@ int mmap_set_filesize(const struct mmap_file *file, uint64_t size)
         return err;
 
     uint64_t old_size;
-    err = os_size(&object, &old_size);
+    err = mmap_os_size(&object, &old_size);
     if (err == 0 && size != old_size)
-        err = os_resize(&object, old_size, size);
+        err = mmap_os_resize(&object, old_size, size);
     if (err != 0 && object.created)
-        os_discard(&object, file->path);
-    os_close(&object);
+        mmap_os_discard(&object, file->path);
+    mmap_os_close(&object);
     return err;
 }

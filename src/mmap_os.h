@@ -3,7 +3,7 @@
  * The contract between the portable half of the mapping layer and one operating system. mmap.c is
  * written against these calls; mmap_posix.c implements them, and a new system adds one file.
  *
- * Every os_ call returns 0, a named error, or the system's own code, and on failure leaves
+ * Every mmap_os_ call returns 0, a named error, or the system's own code, and on failure leaves
  * everything as it was. Arguments have been checked: one source at the most, a valid tagname,
  * aligned numbers, no sum that overflows.
  */
@@ -12,17 +12,19 @@
 
 #include <mring/mmap.h>
 
-/* An open file, name or anonymous object. Opened by os_open() or os_create(), ended by os_close().
+/*
+ * An open file, name or anonymous object. Opened by mmap_os_open() or mmap_os_create(), ended by
+ * mmap_os_close().
  */
 struct os_object {
     intptr_t handle;
-    bool owned;   /* os_close() closes the handle */
-    bool created; /* made by os_create() */
+    bool owned;   /* mmap_os_close() closes the handle */
+    bool created; /* made by mmap_os_create() */
 };
 
 /* Bytes. The page, and the distance between aliases of one page. */
-uint64_t os_page_size(void);
-uint64_t os_alias_granularity(void);
+uint64_t mmap_os_page_size(void);
+uint64_t mmap_os_alias_granularity(void);
 #define OS_HUGE_PAGE ((uint64_t)2 << 20)
 
 /*
@@ -31,8 +33,8 @@ uint64_t os_alias_granularity(void);
  *   post    plain object, open for `access`; a name has passed the checks of owner and mode
  *   errors  not_found, access_denied, invalid_arg, unsupported, name_too_long, fd_limit
  */
-int os_open(struct os_object *object, const struct mmap_file *file, unsigned access, unsigned flags,
-            unsigned mode);
+int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigned access,
+                 unsigned flags, unsigned mode);
 
 /*
  * Create, with a size of 0: a file (visible at once), the object of a name (not visible before
@@ -41,58 +43,58 @@ int os_open(struct os_object *object, const struct mmap_file *file, unsigned acc
  *   errors  exists, access_denied, unsupported, disk_full, name_too_long, fd_limit,
  *           not_found (no such folder)
  */
-int os_create(struct os_object *object, const struct mmap_file *file, unsigned flags,
-              unsigned mode);
+int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsigned flags,
+                   unsigned mode);
 
 /* Make a created name visible, with all that it contains. errors  exists */
-int os_publish(const struct os_object *object, const struct mmap_file *file);
+int mmap_os_publish(const struct os_object *object, const struct mmap_file *file);
 
 /* Release the handle, if it is ours. */
-void os_close(struct os_object *object);
+void mmap_os_close(struct os_object *object);
 
-/* Remove a file that os_create() made, if the path still leads to it. The object is still open. */
-void os_discard(const struct os_object *object, const char *path);
+/* Remove a file that mmap_os_create() made, if the path still leads to it. Before the close. */
+void mmap_os_discard(const struct os_object *object, const char *path);
 
 /* Bytes of the object. */
-int os_size(const struct os_object *object, uint64_t *size);
+int mmap_os_size(const struct os_object *object, uint64_t *size);
 
 /* Set the size: larger reserves blocks, smaller cuts. errors  disk_full, file_too_big */
-int os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size);
+int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size);
 
 /*
  * Take a range of addresses that nobody has: at `addr` exactly, or anywhere at a multiple of
  * `alignment`.
  *   errors  out_of_mem (also: in use), map_limit
  */
-int os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment);
+int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment);
 
 /*
  * Map `length` bytes of an object, or anonymous memory when `object` is NULL, at `at`, which lies
  * in our own reservation and is replaced. With `at` NULL: anywhere, and *base says where.
  */
-int os_map(void **base, void *at, const struct os_object *object, uint64_t offset, uint64_t length,
-           unsigned access);
+int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
+                uint64_t length, unsigned access);
 
 /*
  * Map the shared anonymous memory at `from` a second time at `to`, inside our own reservation.
  *   errors  unsupported: take an anonymous object instead
  */
-int os_alias(void *from, void *to, uint64_t length);
+int mmap_os_alias(void *from, void *to, uint64_t length);
 
 /* Unmap a range that is ours: reserved, mapped or both. errors  map_limit */
-int os_release(void *base, uint64_t length);
+int mmap_os_release(void *base, uint64_t length);
 
 /* Apply one option to a range. `access` is that of the mapping. */
 enum os_advice { OS_PREFAULT, OS_LOCK, OS_DONTFORK, OS_NODUMP, OS_HUGE_TRY, OS_HUGE_COLLAPSE };
-int os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access);
+int mmap_os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access);
 
 /* Write to the disk; `addr` is page-aligned. */
-int os_flush(void *addr, uint64_t length, bool async);
+int mmap_os_flush(void *addr, uint64_t length, bool async);
 
 /* Remove a name; a missing one is success. */
-int os_unlink(const char *tagname);
+int mmap_os_unlink(const char *tagname);
 
 /* The system's message for its code. */
-void os_message(int code, char *buffer, size_t size);
+void mmap_os_message(int code, char *buffer, size_t size);
 
 #endif

@@ -115,21 +115,21 @@ static int map_error_of(int code)
     return error_of(code);
 }
 
-void os_message(int code, char *buffer, size_t size)
+void mmap_os_message(int code, char *buffer, size_t size)
 {
     snprintf(buffer, size, "%s", strerror(code));
 }
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
-uint64_t os_page_size(void)
+uint64_t mmap_os_page_size(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-uint64_t os_alias_granularity(void)
+uint64_t mmap_os_alias_granularity(void)
 {
-    uint64_t shmlba = (uint64_t)SHMLBA, page = os_page_size();
+    uint64_t shmlba = (uint64_t)SHMLBA, page = mmap_os_page_size();
 
     return shmlba > page ? shmlba : page;
 }
@@ -225,8 +225,8 @@ static int open_source(struct os_object *object, const struct mmap_file *file, u
     return 0;
 }
 
-int os_open(struct os_object *object, const struct mmap_file *file, unsigned access, unsigned flags,
-            unsigned mode)
+int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigned access,
+                 unsigned flags, unsigned mode)
 {
     struct stat status;
     int err = open_source(object, file, access);
@@ -241,7 +241,7 @@ int os_open(struct os_object *object, const struct mmap_file *file, unsigned acc
     else if (file->tagname != NULL)
         err = check_name(&status, flags, mode);
     if (err != 0)
-        os_close(object);
+        mmap_os_close(object);
     return err;
 }
 
@@ -256,7 +256,7 @@ static int create_anonymous(unsigned flags)
     return fd;
 }
 
-/* A file without a name, which os_publish() gives it once it is complete. */
+/* A file without a name, which mmap_os_publish() gives it once it is complete. */
 static int create_unnamed(unsigned mode)
 {
     int fd = open(NAME_FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -270,7 +270,8 @@ static int create_unnamed(unsigned mode)
     return fd;
 }
 
-int os_create(struct os_object *object, const struct mmap_file *file, unsigned flags, unsigned mode)
+int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsigned flags,
+                   unsigned mode)
 {
     int fd;
 
@@ -294,7 +295,7 @@ int os_create(struct os_object *object, const struct mmap_file *file, unsigned f
     return 0;
 }
 
-int os_publish(const struct os_object *object, const struct mmap_file *file)
+int mmap_os_publish(const struct os_object *object, const struct mmap_file *file)
 {
     char unnamed[NAME_PATH_SIZE], path[NAME_PATH_SIZE];
 
@@ -307,7 +308,7 @@ int os_publish(const struct os_object *object, const struct mmap_file *file)
     return errno == ENOENT ? MMAP_UNSUPPORTED : error_of(errno);
 }
 
-void os_close(struct os_object *object)
+void mmap_os_close(struct os_object *object)
 {
     /* On Linux the descriptor is gone whatever close() returns. */
     if (object->owned)
@@ -315,7 +316,7 @@ void os_close(struct os_object *object)
     object->owned = false;
 }
 
-void os_discard(const struct os_object *object, const char *path)
+void mmap_os_discard(const struct os_object *object, const char *path)
 {
     struct stat ours, there;
 
@@ -324,7 +325,7 @@ void os_discard(const struct os_object *object, const char *path)
         unlink(path);
 }
 
-int os_size(const struct os_object *object, uint64_t *size)
+int mmap_os_size(const struct os_object *object, uint64_t *size)
 {
     struct stat status;
 
@@ -383,13 +384,13 @@ static int grow(int fd, uint64_t old_size, uint64_t new_size)
     return error_of(code);
 }
 
-int os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)
+int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)
 {
     return new_size > old_size ? grow(fd_of(object), old_size, new_size)
                                : truncate_to(fd_of(object), new_size);
 }
 
-int os_unlink(const char *tagname)
+int mmap_os_unlink(const char *tagname)
 {
     char path[NAME_PATH_SIZE];
 
@@ -420,7 +421,7 @@ static int trim(unsigned char *base, uint64_t padding, uint64_t length, uint64_t
 /* Anywhere: reserve more than needed and keep the aligned part. */
 static int reserve_aligned(void **base, uint64_t length, uint64_t alignment)
 {
-    uint64_t slack = alignment > os_page_size() ? alignment : 0;
+    uint64_t slack = alignment > mmap_os_page_size() ? alignment : 0;
 
     if (length > SIZE_MAX - slack)
         return MMAP_OUT_OF_MEM;
@@ -457,13 +458,13 @@ static int reserve_at(void **base, void *addr, uint64_t length)
     return 0;
 }
 
-int os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment)
+int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment)
 {
     return addr != NULL ? reserve_at(base, addr, length) : reserve_aligned(base, length, alignment);
 }
 
-int os_map(void **base, void *at, const struct os_object *object, uint64_t offset, uint64_t length,
-           unsigned access)
+int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
+                uint64_t length, unsigned access)
 {
     bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
     int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0) |
@@ -480,7 +481,7 @@ int os_map(void **base, void *at, const struct os_object *object, uint64_t offse
 
 #if defined(__SANITIZE_THREAD__)
 /* ThreadSanitizer does not follow mremap() and would report the past of the addresses. */
-int os_alias(void *from, void *to, uint64_t length)
+int mmap_os_alias(void *from, void *to, uint64_t length)
 {
     (void)from, (void)to, (void)length;
     return MMAP_UNSUPPORTED;
@@ -491,7 +492,7 @@ int os_alias(void *from, void *to, uint64_t length)
  * the new address as well: a mirror without a descriptor. MREMAP_FIXED replaces our reservation
  * there.
  */
-int os_alias(void *from, void *to, uint64_t length)
+int mmap_os_alias(void *from, void *to, uint64_t length)
 {
     if (mremap(from, 0, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
         return 0;
@@ -500,7 +501,7 @@ int os_alias(void *from, void *to, uint64_t length)
 }
 #endif
 
-int os_release(void *base, uint64_t length)
+int mmap_os_release(void *base, uint64_t length)
 {
     return munmap(base, length) == 0 ? 0 : map_error_of(errno);
 }
@@ -508,7 +509,7 @@ int os_release(void *base, uint64_t length)
 /* Kernels before 5.14: a read of each page fills the page tables, which is most of the work. */
 static void touch(const volatile unsigned char *bytes, uint64_t length)
 {
-    for (uint64_t i = 0; i < length; i += os_page_size())
+    for (uint64_t i = 0; i < length; i += mmap_os_page_size())
         (void)bytes[i];
 }
 
@@ -539,7 +540,7 @@ static int lock(void *addr, uint64_t length)
     return errno == EPERM ? MMAP_OUT_OF_MEM : map_error_of(errno);
 }
 
-int os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access)
+int mmap_os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access)
 {
     static const int advices[] = {
         [OS_DONTFORK] = MADV_DONTFORK,
@@ -555,7 +556,7 @@ int os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned acces
     return madvise(addr, length, advices[advice]) == 0 ? 0 : map_error_of(errno);
 }
 
-int os_flush(void *addr, uint64_t length, bool async)
+int mmap_os_flush(void *addr, uint64_t length, bool async)
 {
     return msync(addr, length, async ? MS_ASYNC : MS_SYNC) == 0 ? 0 : error_of(errno);
 }

@@ -99,8 +99,8 @@ static int write_header(struct mmap *map, void *context)
     return 0;
 }
 
-int ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
-                const struct mring_args *args)
+int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+                      const struct mring_args *args)
 {
     int err = check_args(args);
 
@@ -221,8 +221,8 @@ static int attach(struct mmap *map, struct ring_header *header, enum ring_kind k
     return 0;
 }
 
-int ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
-              const struct mring_args *args)
+int mring_ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+                    const struct mring_args *args)
 {
     bool may_create = args->capacity != 0 && !(args->map_flags & MMAP_EXISTING);
     int err = MMAP_INVALID_ARG;
@@ -244,15 +244,15 @@ int ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
             continue;
         if (err != MMAP_NOT_FOUND || !may_create)
             return err;
-        err = ring_create(map, header, kind, args);
+        err = mring_ring_create(map, header, kind, args);
         if (err != MMAP_EXISTS)
             return err;
     }
     return err != 0 ? err : MRING_CORRUPT;
 }
 
-struct mring_side *ring_side(const struct mmap *map, const struct ring_header *header,
-                             uint64_t offset)
+struct mring_side *mring_ring_side(const struct mmap *map, const struct ring_header *header,
+                                   uint64_t offset)
 {
     unsigned char *start = (unsigned char *)map->addr - header->data_offset;
 

@@ -59,19 +59,19 @@ MRING_STATIC_ASSERT(sizeof(struct ring_header) == 88, "format");
  *   header  what was written into the memory
  *   errors  those of mring_spsc_create()
  */
-int ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
-                const struct mring_args *args);
+int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+                      const struct mring_args *args);
 
 /*
  * Attach to the memory of a name, or make it.
  *   header  a private copy, checked; the shared one is never read again
  *   errors  those of mring_spsc_open(), but those of the positions
  */
-int ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
-              const struct mring_args *args);
+int mring_ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
+                    const struct mring_args *args);
 
 /* A side of the ring in its memory: `offset` is write_side_offset or read_side_offset. */
-struct mring_side *ring_side(const struct mmap *map, const struct ring_header *header,
-                             uint64_t offset);
+struct mring_side *mring_ring_side(const struct mmap *map, const struct ring_header *header,
+                                   uint64_t offset);
 
 #endif

@@ -37,8 +37,8 @@ static int start(struct mring_spsc *ring, struct mmap *map, const struct ring_he
     struct mring_spsc result = {
         .data = map->addr,
         .capacity = header->capacity,
-        .write_side = ring_side(map, header, header->write_side_offset),
-        .read_side = ring_side(map, header, header->read_side_offset),
+        .write_side = mring_ring_side(map, header, header->write_side_offset),
+        .read_side = mring_ring_side(map, header, header->read_side_offset),
         .waitable = !(header->flags & MRING_NOWAIT),
         .map = *map,
     };
@@ -55,7 +55,7 @@ int mring_spsc_create(struct mring_spsc *ring, const struct mring_args *args)
 {
     struct ring_header header;
     struct mmap map = { 0 };
-    int err = ring_create(&map, &header, RING_KIND_SPSC, args);
+    int err = mring_ring_create(&map, &header, RING_KIND_SPSC, args);
 
     return err != 0 ? err : start(ring, &map, &header);
 }
@@ -64,7 +64,7 @@ int mring_spsc_open(struct mring_spsc *ring, const struct mring_args *args)
 {
     struct ring_header header;
     struct mmap map = { 0 };
-    int err = ring_open(&map, &header, RING_KIND_SPSC, args);
+    int err = mring_ring_open(&map, &header, RING_KIND_SPSC, args);
 
     return err != 0 ? err : start(ring, &map, &header);
 }

@@ -8,8 +8,7 @@
  * shared rings. <stdatomic.h> promises neither, and C++17 does not have it; the accessors use the
  * compiler's builtins, which give the C11 memory model.
  *
- *   thread    any; every accessor is wait-free on the processors that mring supports (64-bit words
- * are lock-free on 32-bit ones too)
+ *   thread    any; wait-free on every processor that mring supports, the 32-bit ones included
  */
 #ifndef MRING_ATOMIC_H
 #define MRING_ATOMIC_H
@@ -37,8 +36,7 @@ MRING_INTERNAL uint32_t mring_load_relaxed_u32(const mring_atomic_u32 *word)
     return __atomic_load_n(&word->value, __ATOMIC_RELAXED);
 }
 
-/* A load after which everything is visible that was written before the store it reads from, if that
- * was a release. */
+/* A load that sees all that was written before the store it reads from, if that was a release. */
 MRING_INTERNAL uint64_t mring_load_acquire_u64(const mring_atomic_u64 *word)
 {
     return __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
@@ -81,15 +79,16 @@ MRING_INTERNAL uint32_t mring_add_release_u32(mring_atomic_u32 *word, uint32_t c
     return __atomic_fetch_add(&word->value, count, __ATOMIC_RELEASE);
 }
 
-/* Orders a store before it against a load after it, which release and acquire do not. Only the wait
- * protocol needs it. */
+/*
+ * Orders a store before it against a load after it, which release and acquire do not. Only the wait
+ * protocol needs it.
+ */
 MRING_INTERNAL void mring_fence_seq_cst(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Tell the processor that this is a spin loop: saves power and gives the sibling thread the core.
- * Orders nothing. */
+/* Say that this is a spin loop: saves power, gives a sibling thread the core. Orders nothing. */
 MRING_INTERNAL void mring_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

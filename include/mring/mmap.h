@@ -137,8 +137,7 @@ enum mmap_flags {
     MMAP_NODUMP = 1 << 8        /* a core dump has the first copy of a mirror, not all */
 };
 
-/* Start this with zeros; mmap_free() makes it zeros again. `addr`, `size`, `created`, `huge`: read
- * only. */
+/* Start with zeros; mmap_free() makes it zeros again. Read the first four members, write none. */
 struct mmap {
     void *addr;    /* first byte */
     uint64_t size; /* bytes, exactly as asked for; of a mirror: of one copy */
@@ -201,24 +200,30 @@ struct mmap_mirror_args {
  *             Attaching never changes the size of an object. The name stays, with the data, until
  *             mmap_unlink().
  *   anonymous MMAP_WRITE memory is shared with forked children, other memory is copied.
- *   errors    not_found       no such file or name, and the access or a size of 0 does not create
- * it file_too_short  the file is empty or ends before offset + size, and the call may not extend
- * it; a name is shorter than asked for file_too_big    over RLIMIT_FSIZE, or more than the file
- * system can disk_full       the file system has not got the blocks, or no memory to prefault
+ *
+ *   errors    not_found       no such file or name, and this call does not create it
+ *             file_too_short  the file is empty or ends before offset + size, and this call may not
+ *                             extend it; a name has fewer bytes than asked for
+ *             file_too_big    over RLIMIT_FSIZE, or more than the file system can
+ *             disk_full       the file system has not got the blocks; also when prefaulting
  *             out_of_mem      size or address too large, no memory, address range in use,
- *                             RLIMIT_MEMLOCK with MMAP_LOCK, no huge pages with MMAP_HUGE_REQUIRE
+ *                             over RLIMIT_MEMLOCK with MMAP_LOCK, no huge pages with
+ *                             MMAP_HUGE_REQUIRE
  *             map_limit       the process has too many mappings (Linux: vm.max_map_count)
- *             fd_limit        the process or system has too many open files
- *             invalid_arg     more than one member of `file`; closed descriptor or stream; both
- *                             MMAP_WRITE and MMAP_COPY, both MMAP_HUGE flags, MMAP_EXCLUSIVE with
- *                             MMAP_EXISTING or without MMAP_WRITE, or unknown bits;
- *                             offset or addr not aligned; no size for anonymous memory; offset +
- * size over 2^63 - 1; a tagname against the rules above; empty path name_too_long   tagname or path
- * too long exists          MMAP_EXCLUSIVE and the file or name exists access_denied   permissions;
- * a descriptor not opened for this access; a name of another user, with a wider mode than `mode`,
- * or that is not a plain object unsupported     a directory, pipe, socket or device;
- * MMAP_HUGE_REQUIRE with a file or name; a HANDLE where there are none; no shared memory on this
- * system
+ *             fd_limit        the process or the system has too many open files
+ *             invalid_arg     more than one member of `file`; closed descriptor or stream; empty
+ *                             path; a tagname against the rules above; unknown bits; both
+ *                             MMAP_WRITE and MMAP_COPY, or both MMAP_HUGE flags; MMAP_EXCLUSIVE
+ *                             with MMAP_EXISTING, without MMAP_WRITE or without a size; offset or
+ *                             addr not aligned; no size for anonymous memory; offset + size over
+ *                             2^63 - 1
+ *             name_too_long   tagname or path too long
+ *             exists          MMAP_EXCLUSIVE and the file or name exists; a dangling symbolic link
+ *             access_denied   permissions; a descriptor not opened for this access; a name of
+ *                             another user, with a wider mode than `mode`, or that leads to
+ *                             anything but a plain object
+ *             unsupported     a folder, pipe, socket or device; MMAP_HUGE_REQUIRE with a file or
+ *                             name; a HANDLE where there are none; no shared memory on this system
  */
 MRING_API int mmap_map(struct mmap *map, const struct mmap_args *args);
 

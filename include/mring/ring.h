@@ -49,18 +49,20 @@ enum mring_flags {
 
 /* What a ring is made from. Zeros are defaults. */
 struct mring_args {
-    const char *tagname;        /* see struct mmap_file; default: an anonymous ring */
-    uint64_t capacity;          /* bytes, as mring_capacity() gives them */
-    unsigned flags;             /* enum mring_flags */
-    unsigned map_flags;         /* enum mmap_flags, for the memory */
-    unsigned mode;              /* permissions of a name that is created; default: 0600 */
-    unsigned char type_tag[16]; /* what the data is, in the users' own words; an attach with another
-                                   one is bad_type. Zeros when attaching: any */
+    const char *tagname; /* see struct mmap_file; default: an anonymous ring */
+    uint64_t capacity;   /* bytes, as mring_capacity() gives them */
+    unsigned flags;      /* enum mring_flags */
+    unsigned map_flags;  /* enum mmap_flags, for the memory */
+    unsigned mode;       /* permissions of a name that is created; default: 0600 */
+
+    /* What the data is, in the users' own words. An attach with another tag is bad_type; zeros
+       when attaching: any. */
+    unsigned char type_tag[16];
 };
 
 /*
  * The smallest capacity that holds `bytes` bytes: a power of two and a multiple of
- * mmap_mirror_granularity(map_flags). 0 when there is none.
+ * mmap_mirror_granularity(map_flags). 0 when there is none, which is over 2^61 bytes.
  *
  *   thread    any
  */

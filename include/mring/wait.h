@@ -19,11 +19,11 @@
  *   W3 <-> N1  store buffering: either the waiter's second look sees what was published, or the
  *              notifier sees the waiter's arm. Release and acquire do not give this, on x86 either.
  *   N3 -> W1   a waiter that starts after N3 and sees the new epoch also sees what was published.
- *   N3 -> W4   a waiter counted in N2 that is not asleep yet finds epoch changed and does not
- * sleep. N5         comes after the wake, and never exceeds what was woken: a notifier that dies
- * between N2 and N5 leaves arm != ack, and the next notify wakes. A waiter that dies costs one wake
- * that nobody hears. If the dead notifier was the last one ever, the waiter's slice
- * (MRING_WAIT_SLICE_NS) ends and it looks for itself.
+ *   N3 -> W4   a waiter counted in N2 that is not asleep yet finds epoch changed, does not sleep.
+ *   N5         comes after the wake, and never exceeds what was woken: a notifier that dies between
+ *              N2 and N5 leaves arm != ack, and the next notify wakes. If it was the last one ever,
+ *              the waiter's slice (MRING_WAIT_SLICE_NS) ends and it looks for itself. A waiter that
+ *              dies costs one wake that nobody hears.
  *
  * Only waiters write arm; only notifiers write epoch and ack. arm is what distinguishes this from
  * an eventcount with a "somebody waits" bit in the epoch, which loses a wake-up when a woken waiter

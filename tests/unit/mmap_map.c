@@ -410,6 +410,8 @@ Test(mmap_map, refuses_arguments_that_make_no_sense, .timeout = 10)
             .access = MMAP_WRITE,
             .flags = MMAP_EXCLUSIVE | MMAP_EXISTING } },
         { "exclusive reading", { .file = { .path = path }, .size = 1, .flags = MMAP_EXCLUSIVE } },
+        { "exclusive without a size",
+          { .file = { .path = path }, .access = MMAP_WRITE, .flags = MMAP_EXCLUSIVE } },
         { "mode", { .file = { .path = path }, .size = 1, .mode = 01000 } },
         { "no size", { .size = 0 } },
         { "no size, but an offset", { .offset = page } },
@@ -716,6 +718,21 @@ Test(mmap_map, fails_with_the_code_of_init_and_removes_the_file, .timeout = 10)
     }
 }
 
+Test(mmap_map, lets_init_fill_anonymous_memory_and_fail, .timeout = 10)
+{
+    struct filling filling = { .path = NULL };
+    struct mmap_args args = { .access = MMAP_WRITE, .size = 10, .init = fill, .context = &filling };
+    struct mmap map = { 0 };
+
+    cr_assert_eq(mmap_map(&map, &args), 0);
+    cr_assert_eq(filling.calls, 1);
+    cr_assert_eq(((unsigned char *)map.addr)[9], 0x77);
+    mmap_free(&map);
+    filling.result = 4711;
+
+    assert_fails(&args, 4711, "init fails");
+}
+
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 /* S25, S31: no SIGBUS later, and nothing left now. */
@@ -850,6 +867,9 @@ static const char *map_without_address_space(void *path)
 
 Test(mmap_map, fails_with_out_of_mem_without_address_space, .timeout = 10)
 {
+#if defined(__SANITIZE_THREAD__)
+    cr_skip_test("ThreadSanitizer does not survive a lack of address space");
+#endif
     char *path = (char *)support_path("file");
     support_write_file(path, 10);
     assert_fails(&(struct mmap_args){ .size = (uint64_t)1 << 62 }, MMAP_OUT_OF_MEM, "2^62");

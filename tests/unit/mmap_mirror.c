@@ -253,6 +253,25 @@ Test(mmap_mirror, takes_the_lead_from_the_bytes_before_the_segment, .timeout = 2
     mmap_free(&map);
 }
 
+Test(mmap_mirror, has_its_lead_with_a_single_copy_too, .timeout = 20)
+{
+    uint64_t unit = mmap_mirror_granularity(0);
+    const char *path = support_path("file");
+    struct mmap map = { 0 };
+    support_write_file(path, 3 * unit);
+
+    cr_assert_eq(mmap_mirror(&map, &(struct mmap_mirror_args){ .file = { .path = path },
+                                                               .offset = 2 * unit,
+                                                               .lead_size = 2 * unit,
+                                                               .size = unit,
+                                                               .times = 1 }),
+                 0);
+
+    cr_assert_eq(map.size, unit);
+    cr_assert(support_has_bytes((unsigned char *)map.addr - 2 * unit, 0, 3 * unit));
+    mmap_free(&map);
+}
+
 Test(mmap_mirror, shares_lead_and_segment_with_other_kinds_of_maps, .timeout = 20)
 {
     uint64_t unit = mmap_mirror_granularity(0);

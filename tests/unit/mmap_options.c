@@ -9,6 +9,7 @@
 #include <mring/mmap.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -46,6 +47,8 @@ static long faults_of_touching(void *addr, uint64_t size, bool write)
 
 Test(mmap_options, prefault_takes_all_pages_now, .timeout = 10)
 {
+    if (SUPPORT_SANITIZED)
+        cr_skip_test("its page faults cannot be told from those of the sanitizer");
     const char *path = support_path("file");
     const uint64_t size = 4 * MIB;
     const struct mmap_args rows[] = {
@@ -82,6 +85,8 @@ Test(mmap_options, without_prefault_pages_are_taken_when_touched, .timeout = 10)
 
 Test(mmap_options, prefault_takes_the_pages_of_every_copy_of_a_mirror, .timeout = 10)
 {
+    if (SUPPORT_SANITIZED)
+        cr_skip_test("its page faults cannot be told from those of the sanitizer");
     const char *path = support_path("file"), *tagname = support_tagname("tag");
     const struct mmap_file rows[] = { { 0 }, { .path = path }, { .tagname = tagname } };
 
@@ -125,6 +130,8 @@ Test(mmap_options, prefault_fails_with_disk_full_where_a_touch_would_be_a_signal
 /* S4 needs such a map too: see mmap_flush.c. */
 Test(mmap_options, lock_keeps_the_pages_and_counts_one_copy, .timeout = 10)
 {
+    if (SUPPORT_SANITIZED)
+        cr_skip_test("the sanitizer makes nothing of mlock()");
     uint64_t before = support_status("VmLck:");
     struct mmap plain = { 0 }, mirror = { 0 };
 
@@ -143,6 +150,8 @@ Test(mmap_options, lock_keeps_the_pages_and_counts_one_copy, .timeout = 10)
 
 Test(mmap_options, lock_includes_the_lead_of_a_mirror, .timeout = 10)
 {
+    if (SUPPORT_SANITIZED)
+        cr_skip_test("the sanitizer makes nothing of mlock()");
     uint64_t before = support_status("VmLck:");
     struct mmap map = { 0 };
 
@@ -175,6 +184,8 @@ static const char *lock_too_much(void *limit)
 
 Test(mmap_options, lock_fails_with_out_of_mem_over_the_limit, .timeout = 10)
 {
+    if (SUPPORT_SANITIZED)
+        cr_skip_test("the sanitizer makes nothing of mlock()");
     rlim_t none = 0, little = 64 << 10;
     chmod(support_folder(), 0755);
 
@@ -252,6 +263,17 @@ static long huge_pages(void)
         fclose(stream);
     }
     return count;
+}
+
+/*
+ * Keep other tests away from the number of huge pages, which is the system's, until this one ends.
+ * False when there is no such number.
+ */
+static bool lock_huge_pages(void)
+{
+    int fd = open(HUGE_COUNT_FILE, O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 && flock(fd, LOCK_EX) == 0;
 }
 
 /* False when this process may not, or the system has not got that many. */
@@ -338,7 +360,7 @@ Test(mmap_options, huge_require_needs_multiples_of_the_huge_page_in_a_mirror, .t
 Test(mmap_options, huge_require_fails_with_out_of_mem_without_huge_pages, .timeout = 10)
 {
     struct mmap map = { 0 };
-    if (huge_pages() > 0)
+    if (lock_huge_pages() && huge_pages() > 0)
         cr_skip_test("the system has huge pages");
     support_remember();
 
@@ -381,10 +403,13 @@ static const char *use_huge_pages(void *context)
 
 Test(mmap_options, huge_require_gives_huge_pages_when_there_are_some, .timeout = 20)
 {
+    bool locked = lock_huge_pages();
     long before = huge_pages();
 
-    if (before < 0 || !set_huge_pages(before + 4)) {
-        set_huge_pages(before);
+    /* More than this test takes, since others may prefer huge pages at the same time. */
+    if (!locked || before < 0 || !set_huge_pages(before + 16)) {
+        if (before >= 0)
+            set_huge_pages(before);
         cr_skip_test("huge pages cannot be had: " HUGE_COUNT_FILE " cannot be raised");
     }
     const char *failure = support_child(use_huge_pages, NULL);

@@ -15,6 +15,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A sanitizer maps and touches memory of its own, and makes nothing of mlock(). */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SUPPORT_SANITIZED true
+#else
+#define SUPPORT_SANITIZED false
+#endif
+
 /* Begin and end of a test: the .init and .fini of every suite. */
 void support_begin(void);
 void support_end(void);
