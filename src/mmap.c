@@ -354,12 +354,14 @@ static int map_anonymous_object(struct mmap *map, const struct request *request,
     struct os_object object;
     int err = mmap_os_create(&object, request->file, flags, 0600);
 
-    if (err != 0)
-        return err;
-    err = mmap_os_resize(&object, 0, request->lead_size + length);
-    if (err == 0)
-        err = map_pieces(map, request, &object, length);
-    mmap_os_close(&object);
+    if (err == 0) {
+        err = mmap_os_resize(&object, 0, request->lead_size + length);
+        if (err == 0)
+            err = map_pieces(map, request, &object, length);
+        mmap_os_close(&object);
+    }
+
+    /* There is no disk. */
     return err == MMAP_DISK_FULL ? MMAP_OUT_OF_MEM : err;
 }
 
@@ -457,9 +459,12 @@ static int build_anonymous(struct mmap *map, const struct request *request)
     return 0;
 }
 
-/* Fill what was created, and only then let others see it. */
+/*
+ * Fill what was created, and only then let others see it.
+ *   lost_race  somebody else's name was there first
+ */
 static int fill_and_publish(struct mmap *map, const struct request *request,
-                            const struct os_object *object)
+                            const struct os_object *object, bool *lost_race)
 {
     int err = 0;
 
@@ -467,12 +472,14 @@ static int fill_and_publish(struct mmap *map, const struct request *request,
         return 0;
     if (request->init != NULL)
         err = request->init(map, request->context);
-    if (err == 0 && request->file->tagname != NULL)
-        err = mmap_os_publish(object, request->file);
+    if (err != 0 || request->file->tagname == NULL)
+        return err;
+    err = mmap_os_publish(object, request->file);
+    *lost_race = err == MMAP_EXISTS;
     return err;
 }
 
-static int build_from_object(struct mmap *map, const struct request *request)
+static int build_from_object(struct mmap *map, const struct request *request, bool *lost_race)
 {
     struct os_object object;
     struct mmap result = { 0 };
@@ -495,7 +502,7 @@ static int build_from_object(struct mmap *map, const struct request *request)
     describe(&result, request, size);
     result.created = object.created;
     result.flushable = request->file->tagname == NULL && !(request->access & MMAP_COPY);
-    err = fill_and_publish(&result, request, &object);
+    err = fill_and_publish(&result, request, &object, lost_race);
     if (err != 0)
         goto fail_map;
 
@@ -517,8 +524,10 @@ static int build(struct mmap *map, const struct request *request)
 
     /* Two processes may create one name at once; the one that comes second attaches. */
     int err = MMAP_EXISTS;
-    for (int i = 0; i < OPEN_ATTEMPTS && err == MMAP_EXISTS; i++) {
-        err = build_from_object(map, request);
+    bool lost_race = true;
+    for (int i = 0; i < OPEN_ATTEMPTS && lost_race; i++) {
+        lost_race = false;
+        err = build_from_object(map, request, &lost_race);
         if (request->flags & MMAP_EXCLUSIVE)
             break;
     }

@@ -48,15 +48,16 @@ static int error_of(int code)
     static const struct {
         int code, err;
     } rows[] = {
-        { ENOENT, MMAP_NOT_FOUND },    { ENOTDIR, MMAP_NOT_FOUND },
-        { ENOSPC, MMAP_DISK_FULL },    { EDQUOT, MMAP_DISK_FULL },
-        { EFBIG, MMAP_FILE_TOO_BIG },  { ENOMEM, MMAP_OUT_OF_MEM },
-        { EMFILE, MMAP_FD_LIMIT },     { ENFILE, MMAP_FD_LIMIT },
-        { EBADF, MMAP_INVALID_ARG },   { ENAMETOOLONG, MMAP_NAME_TOO_LONG },
-        { EEXIST, MMAP_EXISTS },       { EACCES, MMAP_ACCESS_DENIED },
-        { EPERM, MMAP_ACCESS_DENIED }, { EROFS, MMAP_ACCESS_DENIED },
-        { ENODEV, MMAP_UNSUPPORTED },  { EOPNOTSUPP, MMAP_UNSUPPORTED },
-        { ENXIO, MMAP_UNSUPPORTED },   { EISDIR, MMAP_UNSUPPORTED },
+        { ENOENT, MMAP_NOT_FOUND },       { ENOTDIR, MMAP_NOT_FOUND },
+        { ENOSPC, MMAP_DISK_FULL },       { EDQUOT, MMAP_DISK_FULL },
+        { EFBIG, MMAP_FILE_TOO_BIG },     { ENOMEM, MMAP_OUT_OF_MEM },
+        { EMFILE, MMAP_FD_LIMIT },        { ENFILE, MMAP_FD_LIMIT },
+        { EBADF, MMAP_INVALID_ARG },      { ENAMETOOLONG, MMAP_NAME_TOO_LONG },
+        { EEXIST, MMAP_EXISTS },          { EACCES, MMAP_ACCESS_DENIED },
+        { EPERM, MMAP_ACCESS_DENIED },    { ELOOP, MMAP_ACCESS_DENIED },
+        { EROFS, MMAP_ACCESS_DENIED },    { ENODEV, MMAP_UNSUPPORTED },
+        { EOPNOTSUPP, MMAP_UNSUPPORTED }, { ENXIO, MMAP_UNSUPPORTED },
+        { EISDIR, MMAP_UNSUPPORTED },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -216,7 +217,9 @@ static int open_source(struct os_object *object, const struct mmap_file *file, u
 
     int fd =
         file->path != NULL ? open_path(file->path, access, 0, 0) : open_name(file->tagname, access);
-    if (fd < 0 && errno == ELOOP)
+
+    /* A folder or a socket squats the name. A link is ELOOP, and access_denied too. */
+    if (fd < 0 && file->tagname != NULL && (errno == EISDIR || errno == ENXIO))
         return MMAP_ACCESS_DENIED;
     if (fd < 0)
         return error_of(errno);

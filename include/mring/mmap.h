@@ -158,8 +158,8 @@ struct mmap_args {
     uint64_t size;         /* bytes; default: from offset to the end of the file or name */
     uint64_t offset;       /* in a file or name, a multiple of mmap_pagesize(); else ignored */
     void *addr;            /* exactly here, a multiple of mmap_pagesize(); default: anywhere */
-    unsigned mode;         /* permissions of what is created; default: 0600 for a name, 0666 less
-                              the umask for a file */
+    unsigned mode;         /* permissions of what is created: of a name exactly these, default 0600;
+                              of a file less the umask, default 0666 */
 
     /*
      * Fill what this call creates, after it is mapped: a name before anybody can see it, a file
@@ -203,7 +203,8 @@ struct mmap_mirror_args {
  *
  *   errors    not_found       no such file or name, and this call does not create it
  *             file_too_short  the file is empty or ends before offset + size, and this call may not
- *                             extend it; a name has fewer bytes than asked for
+ *                             extend it; a new file would be empty, since no size is given; a name
+ *                             has fewer bytes than asked for
  *             file_too_big    over RLIMIT_FSIZE, or more than the file system can
  *             disk_full       the file system has not got the blocks; also when prefaulting
  *             out_of_mem      size or address too large, no memory, address range in use,
