@@ -5,7 +5,7 @@
 #
 # Prints bytes per second of each run and of `cat in | cat > out`; closes with "N passed, N failed".
 set -u
-ringcat=$1
+ringcat=$(realpath "$1")
 megabytes=${2:-64}
 tag=ringcat_test.$$
 folder=$(mktemp -d)
@@ -44,7 +44,7 @@ copy() { # copy CAPACITY FIRST(-r|-w)
         "$ringcat" -q -s "$1" -w "$tag" < in || return 1
     else
         "$ringcat" -q -s "$1" -w "$tag" < in & other=$!
-        while [ ! -e "/dev/shm/$tag" ]; do sleep 0.01; done
+        while [ ! -e "/dev/shm/$tag" ] && kill -0 $other; do sleep 0.01; done
         "$ringcat" -q -s "$1" -r "$tag" > out || return 1
     fi
     wait $other || return 1

@@ -4,8 +4,14 @@
 
 #include "ring_header.h"
 
-/* Looks before the first sleep: a peer that is busy answers within this many. */
-#define SPIN_COUNT 200
+/*
+ * How long to look before the first sleep, and how often per look at the clock. The time is what a
+ * wake costs: a side that sleeps sooner than that makes both sides sleep at every hand-over.
+ * Measured with ringcat, 2 KiB per hand-over: 4 us of looking 54 - 73 MB/s, 40 us 730 - 800, 100 us
+ * the same.
+ */
+#define SPIN_NS         ((int64_t)50000)
+#define LOOKS_PER_CLOCK 16
 
 /* Looks at two positions that both move. */
 #define OPEN_ATTEMPTS 1000
@@ -140,24 +146,20 @@ static int look_for_bytes(struct mring_spsc *ring, size_t minimum)
 
 typedef int look_function(struct mring_spsc *ring, size_t size);
 
-static int64_t deadline_of(int64_t timeout_ns)
+static int64_t deadline_of(int64_t now, int64_t timeout_ns)
 {
-    int64_t now = mring_os_now();
-
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
-/* One round: announce, look once more, sleep for a slice at most. */
-static int look_or_sleep(struct mring_spsc *ring, struct mring_event *event, look_function *look,
-                         size_t size, int64_t rest_ns)
+/* Announce, look once more, sleep for a slice at most. */
+static void look_or_sleep(struct mring_spsc *ring, struct mring_event *event, look_function *look,
+                          size_t size, int64_t rest_ns)
 {
     uint32_t epoch = mring_event_prepare(event);
-    int err = look(ring, size);
 
-    if (err == MRING_TIMED_OUT)
+    if (look(ring, size) == MRING_TIMED_OUT)
         mring_os_sleep(&event->epoch, epoch,
                        rest_ns < MRING_WAIT_SLICE_NS ? rest_ns : MRING_WAIT_SLICE_NS);
-    return err;
 }
 
 static int wait_until(struct mring_spsc *ring, struct mring_event *event, look_function *look,
@@ -170,20 +172,17 @@ static int wait_until(struct mring_spsc *ring, struct mring_event *event, look_f
     if (err != MRING_TIMED_OUT || timeout_ns == 0)
         return err;
 
-    int64_t deadline = deadline_of(timeout_ns);
-    for (unsigned spins = 0; err == MRING_TIMED_OUT; spins++) {
-        if (spins < SPIN_COUNT) {
-            mring_pause();
-            err = look(ring, size);
-            continue;
+    int64_t start = mring_os_now(), deadline = deadline_of(start, timeout_ns);
+    for (unsigned looks = 1; err == MRING_TIMED_OUT; looks++) {
+        if (looks % LOOKS_PER_CLOCK == 0) {
+            int64_t now = mring_os_now();
+            if (now >= deadline)
+                return look(ring, size);
+            if (ring->waitable && now - start >= SPIN_NS)
+                look_or_sleep(ring, event, look, size, deadline - now);
         }
-        int64_t rest_ns = deadline - mring_os_now();
-        if (rest_ns <= 0)
-            return look(ring, size);
-        if (ring->waitable)
-            err = look_or_sleep(ring, event, look, size, rest_ns);
-        else
-            spins = 0;
+        mring_pause();
+        err = look(ring, size);
     }
     return err;
 }
