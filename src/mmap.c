@@ -284,7 +284,7 @@ static unsigned char *piece_at(const struct mmap *map, uint64_t index, uint64_t 
 static int reserve_range(struct mmap *map, const struct request *request, uint64_t length,
                          uint64_t alignment)
 {
-    if (length == 0 || length > SIZE_MAX - request->lead_size ||
+    if (length > SIZE_MAX - request->lead_size ||
         request->times > (SIZE_MAX - request->lead_size) / length)
         return MMAP_OUT_OF_MEM;
     map->length = request->lead_size + request->times * length;

@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include <criterion/criterion.h>
-#include <mring/ring.h>
+#include <mring.h>
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -20,6 +20,13 @@ static const struct {
     const char *name;
     const char *message;
 } map_errors[] = { MMAP_ERRORS(ROW) };
+
+Test(mring_version, is_that_of_the_headers, .timeout = 5)
+{
+    unsigned expected = MRING_VERSION_MAJOR << 16 | MRING_VERSION_MINOR << 8 | MRING_VERSION_PATCH;
+
+    cr_expect_eq(mring_version(), expected);
+}
 
 Test(mring_errname, knows_every_error_of_the_rings, .timeout = 5)
 {
