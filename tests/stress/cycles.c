@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every kind of map is made and freed many times, with a system call failing in most of the cycles.
- * Afterwards the process has the descriptors, the mappings and the names that it had before.
+ * Every kind of map and ring is made and freed many times, with a system call failing in most of the
+ * cycles. Afterwards the process has the descriptors, the mappings and the names that it had before.
  *
- * Arguments: the number of cycles, default 10000.
+ * Arguments: the number of cycles for each kind, default 10000. Kinds are: a map and a mirror of each
+ * source (with the access modes and options taking turns), a ring without a name, a new name, and a
+ * name that is opened twice.
  */
 #define _GNU_SOURCE
 
@@ -12,10 +14,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <mring/mmap.h>
+#include <mring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+enum { MAP_KINDS = 8, RING_KINDS = 3, KINDS = MAP_KINDS + RING_KINDS };
 
 #define COUNT_OF(rows) (sizeof(rows) / sizeof(rows)[0])
 
@@ -78,32 +82,82 @@ static int make(struct mmap *map, unsigned long kind)
                                                         .init = fill });
 }
 
-static void run_cycle(unsigned long cycle)
+/* A name may come and go between two steps when some of them fail; a ring is never half there. */
+static int make_ring(struct mring_spsc *ring, unsigned long kind)
+{
+    struct mring_args args = { .capacity = mring_capacity(1, 0) };
+
+    if (kind == 0)
+        return mring_spsc_create(ring, &args);
+    args.tagname = world.tagname;
+    if (kind == 1)
+        return mring_spsc_create(ring, &args);
+
+    struct mring_spsc first = { 0 };
+    int err = mring_spsc_open(&first, &args);
+    if (err == 0)
+        err = mring_spsc_open(ring, &args);
+    while (mring_spsc_destroy(&first) != 0)
+        ; /* the failure planned may be in here, once */
+    return err;
+}
+
+static void plan_failure(unsigned long cycle)
 {
     static const int errors[] = { ENOMEM, EIO, EINTR, ENOSPC, EACCES, EINVAL, EMFILE, EEXIST };
-    struct mmap map = { 0 };
 
     inject_nth(NULL, 1 + (unsigned)(cycle * 7 % 13), errors[cycle % COUNT_OF(errors)]);
-    int err = make(&map, cycle);
-    if (err == 0)
-        err = mmap_flush(&map, NULL, 0, cycle % 2);
+}
+
+/* Whether the cycle was meant to fail; if it was not, it must not have failed. */
+static void judge(int err, unsigned long cycle)
+{
     if (inject_stop() != NULL)
         world.failures++;
     else if (err != 0 && err != MMAP_NOT_FOUND)
-        fail(mmap_errname(err), cycle);
+        fail(mring_errname(err), cycle);
+}
+
+static void run_map(unsigned long cycle)
+{
+    struct mmap map = { 0 };
+
+    plan_failure(cycle);
+    int err = make(&map, cycle);
+    if (err == 0)
+        err = mmap_flush(&map, NULL, 0, cycle % 2);
+    judge(err, cycle);
     if (mmap_free(&map) != 0)
         fail("mmap_free", cycle);
-    if (mmap_unlink(world.tagname) != 0)
-        fail("mmap_unlink", cycle);
     if (unlink(world.path) != 0 && errno != ENOENT)
         fail("unlink", cycle);
     if (ftruncate(world.fd, 1 << 16) != 0)
         fail("ftruncate", cycle);
 }
 
+static void run_ring(unsigned long cycle)
+{
+    struct mring_spsc ring = { 0 };
+
+    plan_failure(cycle);
+    judge(make_ring(&ring, cycle % RING_KINDS), cycle);
+    if (mring_spsc_destroy(&ring) != 0)
+        fail("mring_spsc_destroy", cycle);
+}
+
+static void run_cycle(unsigned long cycle)
+{
+    if (cycle % KINDS < MAP_KINDS)
+        run_map(cycle / KINDS * MAP_KINDS + cycle % KINDS);
+    else
+        run_ring(cycle / KINDS * RING_KINDS + cycle % KINDS - MAP_KINDS);
+    if (mmap_unlink(world.tagname) != 0)
+        fail("mmap_unlink", cycle);
+}
+
 int main(int argc, char **argv)
 {
-    unsigned long cycles = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
+    unsigned long cycles = KINDS * (argc > 1 ? strtoul(argv[1], NULL, 10) : 10000);
 
     support_begin();
     strcpy(world.path, support_path("file"));
@@ -111,7 +165,8 @@ int main(int argc, char **argv)
     world.fd = open(support_path("open"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (world.fd < 0 || ftruncate(world.fd, 1 << 16) != 0)
         fail("open", 0);
-    run_cycle(0); /* what the C library allocates at first use */
+    for (unsigned long cycle = 0; cycle < KINDS; cycle++)
+        run_cycle(cycle); /* what the C library allocates at first use */
     support_remember();
     for (unsigned long cycle = 1; cycle <= cycles; cycle++) {
         run_cycle(cycle);
@@ -125,6 +180,7 @@ int main(int argc, char **argv)
     support_end();
     if (world.failures < cycles / 4)
         fail("too few injected failures to say anything", cycles);
-    printf("cycles: %lu maps and mirrors, %lu failed on purpose: passed\n", cycles, world.failures);
+    printf("cycles: %lu maps, mirrors and rings, %lu failed on purpose: passed\n", cycles,
+           world.failures);
     return 0;
 }
