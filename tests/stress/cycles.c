@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every kind of map and ring is made and freed many times, with a system call failing in most of the
- * cycles. Afterwards the process has the descriptors, the mappings and the names that it had before.
+ * Every kind of map and ring is made and freed many times, with a system call failing in most of
+ * the cycles. Afterwards the process has the descriptors, the mappings and the names that it had
+ * before.
  *
- * Arguments: the number of cycles for each kind, default 10000. Kinds are: a map and a mirror of each
- * source (with the access modes and options taking turns), a ring without a name, a new name, and a
- * name that is opened twice.
+ * Arguments: the number of cycles for each kind, default 10000. Kinds are: a map and a mirror of
+ * each source (with the access modes and options taking turns), a ring without a name, a new name,
+ * and a name that is opened twice.
  */
 #define _GNU_SOURCE
 
