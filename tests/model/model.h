@@ -6,8 +6,8 @@
  *   - Under a model checker for C11 programs, with -DMRING_MODEL_CHECK, main() runs the scenario
  *     once and the checker explores every execution that the memory model allows. For GenMC:
  *
- *         genmc --rc11 -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
- *         genmc --imm  -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
+ *         genmc --rc11 --disable-mm-detector -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
+ *         genmc --imm  --disable-mm-detector -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
  *
  *   - As a stress test, main() runs the scenario many times on real threads.
  *
