@@ -65,8 +65,10 @@ static int copy_in(struct mring_spsc *ring, uint64_t *total)
         int err = mring_spsc_wait_writable(ring, chunk, -1);
         if (err == MRING_CLOSED)
             return complain("the reader is gone", err);
-        if (err != 0)
+        if (err != 0) {
+            mring_spsc_close(ring, MRING_WRITE_END, STATUS_FAILED);
             return complain("wait for room", err);
+        }
 
         ssize_t size = read(STDIN_FILENO, mring_spsc_reserve(ring, chunk), chunk);
         if (size < 0 && errno == EINTR)
@@ -91,6 +93,7 @@ static int end_of_stream(struct mring_spsc *ring)
     uint32_t status = STATUS_FAILED;
 
     mring_spsc_is_closed(ring, MRING_WRITE_END, &status);
+    mring_spsc_close(ring, MRING_READ_END, status); /* a second writer would wait for ever */
     if (status != STATUS_DONE)
         fprintf(stderr, "ringcat: the writer failed\n");
     return status == STATUS_DONE ? 0 : 1;
@@ -104,12 +107,15 @@ static int copy_out(struct mring_spsc *ring, uint64_t skip, uint64_t *total)
         int err = mring_spsc_wait_readable(ring, 1, -1);
         if (err == MRING_EOF)
             return end_of_stream(ring);
-        if (err != 0)
+        if (err != 0) {
+            mring_spsc_close(ring, MRING_READ_END, STATUS_FAILED);
             return complain("wait for data", err);
+        }
 
         const void *bytes = mring_spsc_peek(ring, 1, &size);
         if (skip > 0) {
-            size = at_most(size, (size_t)skip);
+            if (size > skip)
+                size = (size_t)skip;
             skip -= size;
             mring_spsc_consume(ring, size);
             continue;
@@ -131,11 +137,13 @@ static int copy_out(struct mring_spsc *ring, uint64_t skip, uint64_t *total)
 static int bytes_ahead(const struct mring_spsc *ring, uint64_t *ahead)
 {
     uint64_t read_pos = mring_load_relaxed_u64(&ring->read_side->pos);
+    uint64_t write_pos = mring_load_relaxed_u64(&ring->write_side->pos);
     struct stat output;
 
     if (fstat(STDOUT_FILENO, &output) != 0)
         return complain("-c", errno);
-    if (!S_ISREG(output.st_mode) || (uint64_t)output.st_size < read_pos) {
+    if (!S_ISREG(output.st_mode) || (uint64_t)output.st_size < read_pos ||
+        (uint64_t)output.st_size > write_pos) {
         fprintf(stderr, "ringcat: -c: standard output is not the file written so far\n");
         return 1;
     }
@@ -146,7 +154,15 @@ static int bytes_ahead(const struct mring_spsc *ring, uint64_t *ahead)
 static int write_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
 {
     uint64_t write_pos = mring_load_relaxed_u64(&ring->write_side->pos);
+    uint32_t status = STATUS_FAILED;
 
+    /* The stream has ended; with -c it is ours, and all of it is in the ring. */
+    if (mring_spsc_is_closed(ring, MRING_WRITE_END, &status)) {
+        if (options->resume && status == STATUS_DONE)
+            return 0;
+        fprintf(stderr, "ringcat: %s: the stream has ended already\n", options->tagname);
+        return 1;
+    }
     if (options->resume && lseek(STDIN_FILENO, (off_t)write_pos, SEEK_SET) < 0)
         return complain("-c: seek in standard input", errno);
     return copy_in(ring, total);

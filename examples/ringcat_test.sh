@@ -126,5 +126,13 @@ failing_reader() {
 failing_reader
 verdict "an error of the reader reaches the writer" $?
 
+second_writer() { # the stream ended with the first one
+    echo first | "$ringcat" -q -w "$tag" || return 1
+    echo second | "$ringcat" -q -w "$tag" 2> errors && return 1
+    "$ringcat" -q -r "$tag" > out && [ "$(cat out)" = first ]
+}
+second_writer
+verdict "a second writer is told that the stream has ended" $?
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -260,13 +260,18 @@ static int settle_size(const struct os_object *object, const struct request *req
     return mmap_os_resize(object, *old_size, *new_size);
 }
 
-/* Take back what open_for_map() and settle_size() did to an object. */
+/*
+ * Take back what open_for_map() and settle_size() did to an object. If somebody else changed the
+ * size since, it is his.
+ */
 static void undo_object(struct os_object *object, const struct request *request, uint64_t old_size,
                         uint64_t new_size)
 {
+    uint64_t size;
+
     if (object->created && request->file->path != NULL)
         mmap_os_discard(object, request->file->path);
-    else if (new_size != old_size)
+    else if (new_size != old_size && mmap_os_size(object, &size) == 0 && size == new_size)
         mmap_os_resize(object, new_size, old_size);
     mmap_os_close(object);
 }
@@ -284,7 +289,7 @@ static unsigned char *piece_at(const struct mmap *map, uint64_t index, uint64_t 
 static int reserve_range(struct mmap *map, const struct request *request, uint64_t length,
                          uint64_t alignment)
 {
-    if (length > SIZE_MAX - request->lead_size ||
+    if (request->lead_size > SIZE_MAX || length > SIZE_MAX - request->lead_size ||
         request->times > (SIZE_MAX - request->lead_size) / length)
         return MMAP_OUT_OF_MEM;
     map->length = request->lead_size + request->times * length;

@@ -382,8 +382,11 @@ static int grow(int fd, uint64_t old_size, uint64_t new_size)
     if (code == EOPNOTSUPP || code == EINVAL || code == ENODEV)
         return truncate_to(fd, new_size);
 
-    /* What was reserved before the disk was full goes back. */
-    truncate_to(fd, old_size);
+    /* What was reserved before the disk was full goes back; what somebody else added does not. */
+    struct stat status;
+    if (fstat(fd, &status) == 0 && (uint64_t)status.st_size > old_size &&
+        (uint64_t)status.st_size <= new_size)
+        truncate_to(fd, old_size);
     return error_of(code);
 }
 
@@ -400,7 +403,9 @@ int mmap_os_unlink(const char *tagname)
     name_path(path, tagname);
     if (unlink(path) == 0 || errno == ENOENT)
         return 0;
-    return error_of(errno);
+
+    /* A folder squats the name. */
+    return errno == EISDIR ? MMAP_ACCESS_DENIED : error_of(errno);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -411,14 +416,18 @@ static int protection_of(unsigned access)
            (access & MMAP_EXEC ? PROT_EXEC : 0);
 }
 
-/* Give back what is left and right of an aligned range. */
-static int trim(unsigned char *base, uint64_t padding, uint64_t length, uint64_t alignment)
+/*
+ * Of a reservation of *held bytes, keep `length` behind the padding. On failure *held bytes at
+ * `start` are still ours.
+ */
+static bool trim(unsigned char *start, uint64_t *held, uint64_t padding, uint64_t length)
 {
-    if (padding != 0 && munmap(base, padding) != 0)
-        return -1;
-    if (padding == alignment)
-        return 0;
-    return munmap(base + padding + length, alignment - padding);
+    uint64_t end = padding + length;
+
+    if (*held > end && munmap(start + end, *held - end) != 0)
+        return false;
+    *held = end;
+    return padding == 0 || munmap(start, padding) == 0;
 }
 
 /* Anywhere: reserve more than needed and keep the aligned part. */
@@ -434,9 +443,10 @@ static int reserve_aligned(void **base, uint64_t length, uint64_t alignment)
         return map_error_of(errno);
 
     uint64_t padding = slack == 0 ? 0 : (alignment - (uintptr_t)start % alignment) % alignment;
-    if (slack != 0 && trim(start, padding, length, slack) != 0) {
+    uint64_t held = length + slack;
+    if (!trim(start, &held, padding, length)) {
         int err = map_error_of(errno);
-        munmap(start, length + slack);
+        munmap(start, held);
         return err;
     }
     *base = start + padding;

@@ -32,7 +32,7 @@
  *   - An I/O error, or a file that somebody else shortens while it is mapped, still raises a signal
  *     at the access. So does writing into a hole of a sparse file when the disk is full: only
  *     what a call of this library adds to a file is reserved.
- *   - Access to shared memory is not synchronised.
+ *   - Access to shared memory is not synchronised, nor are two calls that resize one file at once.
  *
  * The calls come from the Lua module "mmap" of luapower, of which this is the C form.
  *
@@ -163,8 +163,9 @@ struct mmap_args {
 
     /*
      * Fill what this call creates, after it is mapped: a name before anybody can see it, a file
-     * (which is visible from its creation), or anonymous memory. It is not called when the call
-     * attaches. Not 0: the call fails with that code and the object is gone.
+     * (which is visible from its creation), or anonymous memory. When somebody else's name
+     * comes first, what was filled is discarded and the call attaches (`created` is false). Not 0:
+     * the call fails with that code and the object is gone.
      */
     int (*init)(struct mmap *map, void *context);
     void *context;

@@ -282,7 +282,7 @@ static bool may_succeed(const char *function, int error, bool huge)
 
     static const char *const with_huge_pages[] = { "madvise",   "memfd_create", "posix_fallocate",
                                                    "ftruncate", "mmap",         "open",
-                                                   "read" };
+                                                   "read",      "fstat" };
 
     for (size_t i = 0; huge && i < COUNT_OF(with_huge_pages); i++) {
         if (strcmp(function, with_huge_pages[i]) == 0)
