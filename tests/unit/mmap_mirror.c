@@ -538,3 +538,20 @@ Test(mmap_mirror, is_shared_with_forked_children, .timeout = 20)
     cr_assert_eq(((char *)map.addr)[7], 99);
     mmap_free(&map);
 }
+
+Test(mmap_mirror, refuses_a_lead_that_is_not_aligned, .timeout = 10)
+{
+    uint64_t unit = mmap_mirror_granularity(0);
+    struct mmap map = { 0 };
+    const char *tagname = support_tagname("lead");
+
+    int err = mmap_mirror(&map, &(struct mmap_mirror_args){
+                                    .file.tagname = tagname,
+                                    .size = unit,
+                                    .offset = unit,
+                                    .lead_size = unit / 2,
+                                });
+
+    cr_assert_eq(err, MMAP_INVALID_ARG, "%s", mmap_errname(err));
+    cr_assert_null(map.addr);
+}

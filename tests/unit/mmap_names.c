@@ -581,3 +581,17 @@ Test(mmap_map, has_no_names_without_dev_shm, .timeout = 20)
 
     ASSERT_CHILD(support_child_in_small_tmpfs("/dev", hide_dev_shm, tagname));
 }
+
+Test(mmap_map, refuses_a_socket_that_squats_a_name, .timeout = 10)
+{
+    const char *tagname = support_tagname("socket");
+    char path[300];
+    snprintf(path, sizeof path, "/dev/shm/%s", tagname);
+    cr_assert_eq(mknod(path, S_IFSOCK | 0600, 0), 0);
+    struct mmap map = { 0 };
+
+    int err = mmap_map(&map, &(struct mmap_args){ .file.tagname = tagname });
+
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(err, MMAP_ACCESS_DENIED, "%s", mmap_errname(err));
+}

@@ -57,6 +57,19 @@ Test(mmap_unlink, refuses_names_against_the_rules, .timeout = 10)
     cr_assert_eq(mmap_unlink(long_name + 1), 0);
 }
 
+Test(mmap_unlink, is_denied_for_a_folder_that_squats_the_name, .timeout = 10)
+{
+    const char *tagname = support_tagname("folder");
+    char path[300];
+    snprintf(path, sizeof path, "/dev/shm/%s", tagname);
+    cr_assert_eq(mkdir(path, 0700), 0);
+
+    int err = mmap_unlink(tagname);
+
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(err, MMAP_ACCESS_DENIED, "%s", mmap_errname(err));
+}
+
 /* S31: errors are reported. /dev/shm is sticky, so only the owner of a name removes it. */
 static const char *unlink_as_nobody(void *tagname)
 {
