@@ -2,21 +2,25 @@
 /*
  * Copy a stream from one process to another through a named ring.
  *
- *      ringcat -w TAG < in            write standard input into the ring
- *      ringcat -r TAG > out           write the ring to standard output; removes the name at the
- * end ringcat -r -c TAG >> out       the same after a crash: go on where `out` ends
+ *      ringcat -w TAG < in       write standard input into the ring
+ *      ringcat -r TAG > out      write the ring to standard output, remove the name at the end
  *
- * Either side may start first. Either may be killed and started again: what was committed and not
- * consumed is still in the ring. A reader killed after writing some bytes and before giving them
- * back would write them twice; with -c it compares the size of the output file, which must hold
- * nothing else, with the ring's read position, which counts all bytes of the stream, and skips the
- * difference. The same goes for the writer: with -c it seeks its input file to the ring's write
- * position.
+ * Either side may start first, and either may be killed and started again:
+ *
+ *      ringcat -c -w TAG < in
+ *      ringcat -c -r TAG 1<> out
+ *
+ * What was committed and not consumed is still in the ring, and its positions count all bytes of
+ * the stream since the ring was made. So a successor seeks its file to the position of its end and
+ * goes on: the writer reads on where the ring's bytes end, the reader writes once more, at the same
+ * place, what its predecessor wrote and did not live to give back. Nothing is lost or doubled. 1<>
+ * opens the file for writing without emptying it, as > would, or appending to it, as >> would.
  *
  * Standard input is read straight into the ring and standard output written straight from it: each
  * byte is copied once in and once out, by the kernel.
  *
- * Options: -s BYTES  capacity of the ring (default 1 MiB), used by the side that creates it
+ * Options: -c        go on with a stream that has begun; there has to be one
+ *          -s BYTES  capacity of the ring (default 1 MiB), used by the side that creates it
  *          -q        do not print bytes per second
  * Exit status: 0, or 1 when this or the other side failed, or 2 for wrong usage.
  */
@@ -25,6 +29,7 @@
 #include <mring.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,8 +104,8 @@ static int end_of_stream(struct mring_spsc *ring)
     return status == STATUS_DONE ? 0 : 1;
 }
 
-/* Empty the ring to standard output, but for the first `skip` bytes, which are there already. */
-static int copy_out(struct mring_spsc *ring, uint64_t skip, uint64_t *total)
+/* Empty the ring to standard output. */
+static int copy_out(struct mring_spsc *ring, uint64_t *total)
 {
     for (;;) {
         size_t size;
@@ -113,13 +118,6 @@ static int copy_out(struct mring_spsc *ring, uint64_t skip, uint64_t *total)
         }
 
         const void *bytes = mring_spsc_peek(ring, 1, &size);
-        if (skip > 0) {
-            if (size > skip)
-                size = (size_t)skip;
-            skip -= size;
-            mring_spsc_consume(ring, size);
-            continue;
-        }
         ssize_t written = write(STDOUT_FILENO, bytes, at_most(size, CHUNK_BYTES));
         if (written < 0 && errno == EINTR)
             continue;
@@ -133,27 +131,36 @@ static int copy_out(struct mring_spsc *ring, uint64_t skip, uint64_t *total)
     }
 }
 
-/* How far the output is ahead of the ring. */
-static int bytes_ahead(const struct mring_spsc *ring, uint64_t *ahead)
+/* -c: go to where the ring's read position is in the output file. */
+static int seek_output(const struct mring_spsc *ring)
 {
-    uint64_t read_pos = mring_load_relaxed_u64(&ring->read_side->pos);
-    uint64_t write_pos = mring_load_relaxed_u64(&ring->write_side->pos);
+    uint64_t read_pos = mring_spsc_position(ring, MRING_READ_END);
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
     struct stat output;
 
-    if (fstat(STDOUT_FILENO, &output) != 0)
-        return complain("-c", errno);
-    if (!S_ISREG(output.st_mode) || (uint64_t)output.st_size < read_pos ||
-        (uint64_t)output.st_size > write_pos) {
-        fprintf(stderr, "ringcat: -c: standard output is not the file written so far\n");
+    if (flags < 0 || fstat(STDOUT_FILENO, &output) != 0)
+        return complain("-c: standard output", errno);
+    if (!S_ISREG(output.st_mode) || (flags & O_APPEND) || (uint64_t)output.st_size < read_pos) {
+        fprintf(stderr, "ringcat: -c: standard output is not the file written so far, opened by "
+                        "1<>\n");
         return 1;
     }
-    *ahead = (uint64_t)output.st_size - read_pos;
+    if (lseek(STDOUT_FILENO, (off_t)read_pos, SEEK_SET) < 0)
+        return complain("-c: seek in standard output", errno);
+    return 0;
+}
+
+/* -c: what the file had behind the end of this stream is not part of it. */
+static int cut_output(const struct mring_spsc *ring)
+{
+    if (ftruncate(STDOUT_FILENO, (off_t)mring_spsc_position(ring, MRING_READ_END)) != 0)
+        return complain("-c: cut standard output", errno);
     return 0;
 }
 
 static int write_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
 {
-    uint64_t write_pos = mring_load_relaxed_u64(&ring->write_side->pos);
+    uint64_t write_pos = mring_spsc_position(ring, MRING_WRITE_END);
     uint32_t status = STATUS_FAILED;
 
     /* The stream has ended; with -c it is ours, and all of it is in the ring. */
@@ -171,11 +178,11 @@ static int write_ring(struct mring_spsc *ring, const struct options *options, ui
 /* The name goes when the stream has ended, well or badly: nobody will need it again. */
 static int read_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
 {
-    uint64_t ahead = 0;
-
-    if (options->resume && bytes_ahead(ring, &ahead) != 0)
+    if (options->resume && seek_output(ring) != 0)
         return 1;
-    int result = copy_out(ring, ahead, total);
+    int result = copy_out(ring, total);
+    if (options->resume && result == 0)
+        result = cut_output(ring);
     int err = mmap_unlink(options->tagname);
     return err != 0 ? complain("remove the name", err) : result;
 }
@@ -188,6 +195,17 @@ static void print_speed(const struct options *options, uint64_t total, int64_t e
         fprintf(stderr, "ringcat: %s %llu bytes in %.3f s, %.0f MB/s\n",
                 options->reader ? "read" : "wrote", (unsigned long long)total, seconds,
                 (double)total / 1e6 / seconds);
+}
+
+/* The smallest capacity for a number of bytes; 0 when that is not a number, or too large. */
+static uint64_t parse_capacity(const char *text)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long bytes = strtoull(text, &end, 0);
+    bool is_number = end != text && *end == '\0' && strchr(text, '-') == NULL && errno == 0;
+    return is_number && bytes > 0 ? mring_capacity(bytes, 0) : 0;
 }
 
 static int parse(struct options *options, int argc, char **argv)
@@ -208,7 +226,7 @@ static int parse(struct options *options, int argc, char **argv)
             options->quiet = true;
             break;
         case 's':
-            options->capacity = mring_capacity(strtoull(optarg, NULL, 0), 0);
+            options->capacity = parse_capacity(optarg);
             break;
         default:
             return -1;
@@ -230,14 +248,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: ringcat -w|-r [-c] [-q] [-s BYTES] TAG\n");
         return 2;
     }
-    signal(SIGPIPE,
-           SIG_IGN); /* a broken pipe is an error of write(), which the writer must hear of */
+    signal(SIGPIPE, SIG_IGN); /* an error of write(), which the writer must hear of */
     int err = mring_spsc_open(&ring, &(struct mring_args){
                                          .tagname = options.tagname,
-                                         .capacity = options.capacity,
+                                         .capacity = options.resume ? 0 : options.capacity,
                                          .flags = MRING_ANY_CAPACITY,
                                          .type_tag = "ringcat stream",
                                      });
+    if (err == MMAP_NOT_FOUND) {
+        fprintf(stderr, "ringcat: -c: %s: the stream is over or has not begun\n", options.tagname);
+        return 1;
+    }
     if (err != 0)
         return complain(options.tagname, err);
 

@@ -12,6 +12,7 @@ folder=$(mktemp -d)
 passed=0
 failed=0
 trap 'rm -rf "$folder" /dev/shm/"$tag"' EXIT
+trap 'exit 1' HUP INT TERM
 cd "$folder" || exit 1
 head -c "${megabytes}M" /dev/urandom > in
 
@@ -26,6 +27,10 @@ verdict() { # verdict NAME STATUS
 
 same_and_gone() { # the output is the input, and the name was removed
     cmp in out && [ ! -e "/dev/shm/$tag" ]
+}
+
+await_name() { # await_name PROCESS: until the stream has begun, or the process has ended
+    while [ ! -e "/dev/shm/$tag" ] && kill -0 "$1" 2> /dev/null; do sleep 0.01; done
 }
 
 milliseconds() {
@@ -44,7 +49,7 @@ copy() { # copy CAPACITY FIRST(-r|-w)
         "$ringcat" -q -s "$1" -w "$tag" < in || return 1
     else
         "$ringcat" -q -s "$1" -w "$tag" < in & other=$!
-        while [ ! -e "/dev/shm/$tag" ] && kill -0 $other; do sleep 0.01; done
+        await_name $other
         "$ringcat" -q -s "$1" -r "$tag" > out || return 1
     fi
     wait $other || return 1
@@ -64,19 +69,19 @@ cat in | cat > out
 speed "cat in | cat > out" "$start"
 rm -f out
 
-# A reader that is killed five times, wherever it is, and goes on where the output ends.
+# Kill an end wherever it is, start its successor, and so on. The last one is left alone; when the
+# stream ends before it begins, it finds no name.
 killed_reader() {
     "$ringcat" -q -w "$tag" < in & writer=$!
+    await_name $writer
     for pause in 0.02 0.01 0.03 0.01 0.02; do
-        "$ringcat" -q -c -r "$tag" >> out & reader=$!
+        "$ringcat" -q -c -r "$tag" 1<> out & reader=$!
         sleep $pause
         kill -9 $reader 2> /dev/null
         wait $reader 2> /dev/null
         [ -e "/dev/shm/$tag" ] || break
     done
-    if [ -e "/dev/shm/$tag" ]; then
-        "$ringcat" -q -c -r "$tag" >> out || return 1
-    fi
+    "$ringcat" -q -c -r "$tag" 1<> out 2> errors || [ ! -e "/dev/shm/$tag" ] || return 1
     wait $writer && same_and_gone
 }
 killed_reader
@@ -84,6 +89,7 @@ verdict "reader killed and restarted" $?
 
 killed_writer() {
     "$ringcat" -q -r "$tag" > out & reader=$!
+    await_name $reader
     for pause in 0.02 0.01 0.03; do
         "$ringcat" -q -c -w "$tag" < in & writer=$!
         sleep $pause
@@ -91,13 +97,59 @@ killed_writer() {
         wait $writer 2> /dev/null
         [ -e "/dev/shm/$tag" ] || break
     done
-    if [ -e "/dev/shm/$tag" ]; then
-        "$ringcat" -q -c -w "$tag" < in || return 1
-    fi
+    "$ringcat" -q -c -w "$tag" < in 2> errors || [ ! -e "/dev/shm/$tag" ] || return 1
     wait $reader && same_and_gone
 }
 killed_writer
 verdict "writer killed and restarted" $?
+
+no_stream() { # nothing to go on with, and nothing is begun
+    "$ringcat" -q -c -r "$tag" 1<> out 2> errors && return 1
+    "$ringcat" -q -c -w "$tag" < in 2> errors && return 1
+    grep -q "over or has not begun" errors && [ ! -e "/dev/shm/$tag" ]
+}
+no_stream
+verdict "-c does not begin a stream" $?
+
+written_twice() { # what a reader wrote and did not live to give back, and what the file had before
+    echo stream | "$ringcat" -q -w "$tag" || return 1
+    echo "streams of another day, and longer ones" > out
+    "$ringcat" -q -c -r "$tag" 1<> out && [ "$(cat out)" = stream ] && [ ! -e "/dev/shm/$tag" ]
+}
+written_twice
+verdict "-c writes over what the file has from that position on" $?
+
+wrong_output() { # a refusal leaves the stream to a reader that is started well
+    mkfifo gate && : > out
+    "$ringcat" -q -w "$tag" < gate & writer=$!
+    exec 3> gate
+    head -c 500000 in >&3
+    await_name $writer
+    "$ringcat" -q -r "$tag" > out 3>&- & reader=$!
+    while [ "$(wc -c < out)" -lt 500000 ]; do sleep 0.01; done
+    kill -9 $reader
+    wait $reader 2> /dev/null
+    "$ringcat" -q -c -r "$tag" >> out 2> errors && return 1
+    "$ringcat" -q -c -r "$tag" > none 2>> errors && return 1
+    "$ringcat" -q -c -r "$tag" 2>> errors | cat > none
+    [ "$(grep -c "not the file written so far" errors)" -eq 3 ] && [ ! -s none ] || return 1
+    "$ringcat" -q -c -r "$tag" 1<> out 3>&- & reader=$!
+    tail -c +500001 in >&3
+    exec 3>&-
+    wait $writer && wait $reader && same_and_gone
+}
+wrong_output
+verdict "-c refuses what is not the output so far" $?
+
+bad_capacity() {
+    for size in abc -1 0 4k '' 99999999999999999999; do
+        "$ringcat" -q -s "$size" -w "$tag" < in 2> errors
+        [ $? -eq 2 ] || return 1
+    done
+    [ ! -e "/dev/shm/$tag" ]
+}
+bad_capacity
+verdict "a capacity that is no number is wrong usage" $?
 
 empty_stream() {
     : > nothing

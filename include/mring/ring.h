@@ -17,7 +17,7 @@ MRING_BEGIN_DECLS
 #define MRING_ERRORS(X)                                                                            \
     X(MRING_TIMED_OUT, -32, "timed_out", "nothing happened in the time given")                     \
     X(MRING_EOF, -33, "eof", "the producer closed the ring and all data has been read")            \
-    X(MRING_CLOSED, -34, "closed", "the consumer closed the ring")                                 \
+    X(MRING_CLOSED, -34, "closed", "the ring takes no more data: one of its ends was closed")      \
     X(MRING_CORRUPT, -35, "corrupt", "the other side left the ring in an impossible state")        \
     X(MRING_BAD_MAGIC, -36, "bad_magic", "the name is not a ring")                                 \
     X(MRING_BAD_VERSION, -37, "bad_version", "the ring has a format that this library can't read") \
@@ -83,7 +83,7 @@ struct mring_side {
     /* Kept for rings with several members on a side; zero. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 reserved_pos;
     /* 0, or 1 + the status given to close. Written by this side, read by the other. */
-    MRING_ALIGNAS(MRING_LINE) mring_atomic_u32 closed;
+    MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 closed;
     /* Kept for counters; zero. */
     MRING_ALIGNAS(MRING_LINE) uint64_t reserved_counters[16];
     /* This side sleeps here; the other side wakes it. */

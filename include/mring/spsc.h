@@ -19,7 +19,7 @@
  *
  * Guarantees:
  *
- *   - All calls but the two _wait calls, creation and destruction are wait-free: neither side can
+ *   - All calls but the two _wait calls, create, open and destroy are wait-free: neither side can
  *     hold up the other, wherever it stops or dies.
  *   - A name is never visible half-built. Data survives its writer and its reader: bytes that were
  *     committed and not consumed are there for the next process that opens the name. A producer
@@ -28,9 +28,11 @@
  *   - Positions that the other side publishes are checked before use. A peer that breaks the rules
  *     can spoil the data, not the memory of this process (unless it shortens the shared object).
  *
- * What it is not: there is no room for a second producer or consumer, not even taking turns without
- * synchronisation between them; that they are not there at the same time is the caller's promise.
- * After fork(), a handle is used by the parent or by the child, not by both in the same role.
+ * What it is not: there is no room for a second producer or consumer. That they are not there at
+ * the same time is the caller's promise. Each end's position is kept in its handle from the opening
+ * on, so a successor opens its handle after its predecessor's last call, or it starts at a position
+ * that is not the last one. After fork(), a handle is used by the parent or by the child, not by
+ * both in the same role.
  *
  * Ordering map. Positions are byte counts that never wrap; the address of position p is
  * data + (p & (capacity - 1)).
@@ -77,11 +79,14 @@ struct mring_spsc {
     unsigned char padding_before_producer[MRING_LINE];
     uint64_t write_pos;
     uint64_t read_pos_seen; /* what P1 last saw, at most write_pos */
+    struct mring_spin write_spin;
+    bool write_closed; /* closed by this end: read_pos_seen stays at a full ring */
 
     /* The consumer's own. */
     unsigned char padding_before_consumer[MRING_LINE];
     uint64_t read_pos;
     uint64_t write_pos_seen; /* what C1 last saw, at least read_pos */
+    struct mring_spin read_spin;
     unsigned char padding_behind_consumer[MRING_LINE];
 };
 
@@ -116,11 +121,12 @@ MRING_API int mring_spsc_open(struct mring_spsc *ring, const struct mring_args *
 
 /*
  * Say that this end is done. The producer's close ends the stream: the consumer reads what was
- * committed, then gets MRING_EOF. After the consumer's close, the producer gets MRING_CLOSED.
- * Whoever sleeps is woken. Only the first close of an end counts. It is for good: it stays with the
- * name.
+ * committed, then gets MRING_EOF, and the producer itself finds no more room, and MRING_CLOSED.
+ * After the consumer's close, the producer gets MRING_CLOSED; what is in the ring can still be
+ * read. Whoever sleeps is woken. Only the first close of an end counts. It is for good: it stays
+ * with the name.
  *
- *   status    0, or any number up to UINT32_MAX - 1 that tells the other side why
+ *   status    0, or any number that tells the other side why
  *   thread    the end's own; wait-free, and a system call if the other side sleeps
  */
 MRING_API void mring_spsc_close(struct mring_spsc *ring, enum mring_end end, uint32_t status);
@@ -186,7 +192,7 @@ MRING_INLINE size_t mring_spsc_writable(struct mring_spsc *ring);
  *   size        bytes, 1 .. capacity
  *   timeout_ns  nanoseconds; 0 only looks, less than 0 waits for ever
  *   errors      timed_out    still not enough room
- *               closed       the consumer closed its end, whether there is room or not
+ *               closed       either end was closed, whether there is room or not
  *               corrupt      the consumer published an impossible position
  *               invalid_arg  size is 0 or over the capacity
  *   thread      the producer; blocking. Sleeps in the kernel, or spins if the ring is MRING_NOWAIT
@@ -254,6 +260,18 @@ MRING_API int mring_spsc_wait_readable(struct mring_spsc *ring, size_t minimum, 
  */
 MRING_INLINE size_t mring_spsc_capacity(const struct mring_spsc *ring);
 
+/*
+ * The position that an end has published: the number of bytes committed (MRING_WRITE_END) or
+ * consumed (MRING_READ_END) since the ring was made. It says where in the stream a successor goes
+ * on, and how far the other side is.
+ *
+ * It is a snapshot that is not checked and publishes nothing: only the end's own calls make bytes
+ * readable or room writable.
+ *
+ *   thread    any; wait-free
+ */
+MRING_API uint64_t mring_spsc_position(const struct mring_spsc *ring, enum mring_end end);
+
 /* ---- inline bodies --------------------------------------------------------------------------- */
 
 MRING_INLINE size_t mring_spsc_capacity(const struct mring_spsc *ring)
@@ -276,6 +294,8 @@ MRING_INTERNAL bool mring_spsc_refresh_room(struct mring_spsc *ring)
     /* P1, pairs with C2: the bytes below read_pos have been read; they may be overwritten. */
     uint64_t read_pos = mring_load_acquire_u64(&ring->read_side->pos);
 
+    if (ring->write_closed)
+        return true;
     if (ring->write_pos - read_pos > ring->write_pos - ring->read_pos_seen)
         return false;
     ring->read_pos_seen = read_pos;

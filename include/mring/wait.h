@@ -23,7 +23,8 @@
  *   N5         comes after the wake, and never exceeds what was woken: a notifier that dies between
  *              N2 and N5 leaves arm != ack, and the next notify wakes. If it was the last one ever,
  *              the waiter's slice (MRING_WAIT_SLICE_NS) ends and it looks for itself. A waiter that
- *              dies costs one wake that nobody hears.
+ *              dies, or finds enough in its second look and does not sleep, costs one wake that
+ *              nobody hears.
  *
  * Only waiters write arm; only notifiers write epoch and ack. arm is what distinguishes this from
  * an eventcount with a "somebody waits" bit in the epoch, which loses a wake-up when a woken waiter
@@ -48,6 +49,17 @@ struct mring_event {
 };
 
 MRING_STATIC_ASSERT(sizeof(struct mring_event) == 12, "format");
+
+/*
+ * Whether it pays to keep looking for a while before sleeping: learned by each waiter from its last
+ * waits, private to it. It pays when the other side runs now, on a processor of its own. When it
+ * does not, because it is idle or because the waiter has the processor that it needs, looking only
+ * takes time from others. Zeros to begin with: it pays.
+ */
+struct mring_spin {
+    uint32_t debt;  /* what looking in vain has cost, less what successes have paid back */
+    uint32_t waits; /* number of waits since it paid last */
+};
 
 /* A sleeper looks around for itself after this time at the latest, whatever its timeout is. */
 #define MRING_WAIT_SLICE_NS ((int64_t)50000000)
@@ -101,6 +113,40 @@ MRING_INTERNAL void mring_event_notify(struct mring_event *event)
 
     /* N5: relaxed, since a stale value of ack only costs a wake that nobody needed. */
     mring_store_relaxed_u32(&event->ack, arm);
+}
+
+/* In units of one success: a look in vain costs more than a success saves. */
+#define MRING_SPIN_COST       3u
+#define MRING_SPIN_DEBT_LIMIT 8u
+
+/* Without credit, look all the same in one wait out of these, to find out whether it pays again. */
+#define MRING_SPIN_TRIAL 64u
+
+/*
+ * Whether this wait should look for a while before it sleeps.
+ *
+ *   thread    the waiter; wait-free
+ */
+MRING_INTERNAL bool mring_spin_pays(struct mring_spin *spin)
+{
+    if (spin->debt <= MRING_SPIN_DEBT_LIMIT)
+        return true;
+    return ++spin->waits % MRING_SPIN_TRIAL == 0;
+}
+
+/*
+ * What a wait that looked for a while came to: `hit`, it found what it waited for before it slept.
+ *
+ *   thread    the waiter; wait-free
+ */
+MRING_INTERNAL void mring_spin_learn(struct mring_spin *spin, bool hit)
+{
+    if (!hit && spin->debt <= MRING_SPIN_DEBT_LIMIT)
+        spin->debt += MRING_SPIN_COST;
+    else if (hit && spin->debt > MRING_SPIN_DEBT_LIMIT)
+        spin->debt = MRING_SPIN_DEBT_LIMIT;
+    else if (hit && spin->debt > 0)
+        spin->debt--;
 }
 
 MRING_END_DECLS

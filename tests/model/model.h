@@ -31,21 +31,32 @@
 
 #define MODEL_WITHIN(function) (sizeof __func__ == sizeof #function)
 
-/* P1 and C1: the loads of the other side's position. */
-#if defined(BREAK_P1) || defined(BREAK_C1)
+/* P1 and C1: the loads of the other side's position. C3 and P4: the loads of the word `closed`; a
+ * scenario closes one end only, so that one of the two is the one under test. */
+#ifdef BREAK_P1
+#define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_spsc_refresh_room)
+#elif defined(BREAK_C1)
+#define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_spsc_refresh_bytes)
+#elif defined(BREAK_C3) || defined(BREAK_P4)
+#define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_spsc_is_closed)
+#endif
+#ifdef MODEL_BROKEN_LOAD
 static inline uint64_t model_load_u64(bool broken, const mring_atomic_u64 *word)
 {
     return broken ? mring_load_relaxed_u64(word) : mring_load_acquire_u64(word);
 }
-#ifdef BREAK_P1
-#define mring_load_acquire_u64(word) model_load_u64(MODEL_WITHIN(mring_spsc_refresh_room), word)
-#else
-#define mring_load_acquire_u64(word) model_load_u64(MODEL_WITHIN(mring_spsc_refresh_bytes), word)
-#endif
+#define mring_load_acquire_u64(word) model_load_u64(MODEL_BROKEN_LOAD, word)
 #endif
 
-/* P2 and C2: the stores of a side's own position. */
-#if defined(BREAK_P2) || defined(BREAK_C2)
+/* P2 and C2: the stores of a side's own position. P3 and C4: those of its word `closed`. */
+#ifdef BREAK_P2
+#define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_commit)
+#elif defined(BREAK_C2)
+#define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_consume)
+#elif defined(BREAK_P3) || defined(BREAK_C4)
+#define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_close)
+#endif
+#ifdef MODEL_BROKEN_STORE
 static inline void model_store_u64(bool broken, mring_atomic_u64 *word, uint64_t value)
 {
     if (broken)
@@ -53,22 +64,7 @@ static inline void model_store_u64(bool broken, mring_atomic_u64 *word, uint64_t
     else
         mring_store_release_u64(word, value);
 }
-#ifdef BREAK_P2
-#define mring_store_release_u64(word, value)                                                       \
-    model_store_u64(MODEL_WITHIN(mring_spsc_commit), word, value)
-#else
-#define mring_store_release_u64(word, value)                                                       \
-    model_store_u64(MODEL_WITHIN(mring_spsc_consume), word, value)
-#endif
-#endif
-
-/* P3 and C4, C3 and P4: the word `closed`. A scenario closes one end only, so that one of the two
- * sites that use the accessor is the one under test. */
-#if defined(BREAK_P3) || defined(BREAK_C4)
-#define mring_store_release_u32(word, value) mring_store_relaxed_u32(word, value)
-#endif
-#if defined(BREAK_C3) || defined(BREAK_P4)
-#define mring_load_acquire_u32(word) mring_load_relaxed_u32(word)
+#define mring_store_release_u64(word, value) model_store_u64(MODEL_BROKEN_STORE, word, value)
 #endif
 
 /* W3 and N1: the fences of the eventcount. */

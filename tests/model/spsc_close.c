@@ -50,14 +50,15 @@ static void reset(void)
 {
     mring_store_relaxed_u64(&write_side.pos, 0);
     mring_store_relaxed_u64(&read_side.pos, 0);
-    mring_store_relaxed_u32(&write_side.closed, 0);
-    mring_store_relaxed_u32(&read_side.closed, 0);
+    mring_store_relaxed_u64(&write_side.closed, 0);
+    mring_store_relaxed_u64(&read_side.closed, 0);
     ring.data = data;
     ring.capacity = CAPACITY;
     ring.write_side = &write_side;
     ring.read_side = &read_side;
     ring.write_pos = ring.read_pos = 0;
     ring.write_pos_seen = ring.read_pos_seen = 0;
+    ring.write_closed = false;
     sent = received = reason = 0;
 }
 

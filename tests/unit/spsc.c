@@ -139,7 +139,7 @@ Test(mring_spsc_create, gives_two_anonymous_rings_different_memory, .timeout = 5
 
 Test(mring_spsc_close, is_seen_with_its_status, .timeout = 5)
 {
-    static const uint32_t statuses[] = { 0, 1, 42, UINT32_MAX - 1 };
+    static const uint32_t statuses[] = { 0, 1, 42, UINT32_MAX - 1, UINT32_MAX };
 
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
         for (int end = MRING_WRITE_END; end <= MRING_READ_END; end++) {
@@ -197,6 +197,57 @@ Test(mring_spsc_close, of_the_consumer_is_the_answer_even_when_there_is_room, .t
     cr_expect_eq(mring_spsc_wait_writable(&ring, 1, 0), MRING_CLOSED);
     cr_expect_eq(mring_spsc_wait_writable(&ring, 1, -1), MRING_CLOSED);
     cr_expect(put(&ring, 1), "the calls that do not wait do not look");
+    mring_spsc_destroy(&ring);
+}
+
+Test(mring_spsc_close, of_the_producer_leaves_it_no_room, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    cr_assert(put(&ring, 10));
+    cr_assert_neq(mring_spsc_reserve(&ring, 5), NULL);
+
+    mring_spsc_close(&ring, MRING_WRITE_END, 0);
+
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(mring_spsc_reserve(&ring, 1), NULL);
+        cr_expect_eq(mring_spsc_write(&ring, "more", 4), 0);
+        cr_expect_eq(mring_spsc_writable(&ring), 0);
+        cr_expect_eq(mring_spsc_wait_writable(&ring, 1, 0), MRING_CLOSED);
+        cr_expect_eq(mring_spsc_wait_writable(&ring, 1, -1), MRING_CLOSED);
+        mring_spsc_commit(&ring, 0);
+        if (i == 0)
+            cr_expect(take(&ring, 10), "nothing was added, and consuming makes no room");
+    }
+    cr_expect_eq(mring_spsc_wait_readable(&ring, 1, 0), MRING_EOF);
+    mring_spsc_destroy(&ring);
+}
+
+Test(mring_spsc_close, of_the_consumer_leaves_it_what_is_there, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    cr_assert(put(&ring, 10));
+
+    mring_spsc_close(&ring, MRING_READ_END, 0);
+
+    cr_expect_eq(mring_spsc_wait_readable(&ring, 10, 0), 0);
+    cr_expect(take(&ring, 10));
+    mring_spsc_destroy(&ring);
+}
+
+/* ---- position -------------------------------------------------------------------------------- */
+
+Test(mring_spsc_position, counts_what_each_end_has_published, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    start_at(&ring, (uint64_t)-5);
+
+    cr_assert_neq(mring_spsc_reserve(&ring, 20), NULL);
+    cr_expect_eq(mring_spsc_position(&ring, MRING_WRITE_END), (uint64_t)-5, "not yet committed");
+    cr_assert(put(&ring, 20));
+    cr_assert(take(&ring, 4));
+
+    cr_expect_eq(mring_spsc_position(&ring, MRING_WRITE_END), 15);
+    cr_expect_eq(mring_spsc_position(&ring, MRING_READ_END), UINT64_MAX);
     mring_spsc_destroy(&ring);
 }
 
@@ -573,6 +624,29 @@ Test(mring_spsc_wait, lasts_as_long_as_the_timeout, .timeout = 20)
         cr_expect_geq(mring_os_now() - before, timeouts[1]);
         mring_spsc_destroy(&ring);
     }
+}
+
+Test(mring_spsc_wait, looks_before_it_sleeps_only_while_that_pays, .timeout = 20)
+{
+    struct mring_spsc ring = new_ring(0);
+    cr_assert(put(&ring, smallest()));
+    cr_assert(take(&ring, 1));
+
+    for (unsigned i = 0; i < 3; i++) {
+        cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), 1000), MRING_TIMED_OUT,
+                     "too short to learn from");
+        cr_expect_eq(ring.read_spin.debt, i * MRING_SPIN_COST);
+        cr_expect_eq(ring.write_spin.debt, i * MRING_SPIN_COST);
+        cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), 2 * MILLISECOND), MRING_TIMED_OUT);
+        cr_expect_eq(mring_spsc_wait_writable(&ring, 2, 2 * MILLISECOND), MRING_TIMED_OUT);
+    }
+
+    cr_expect_eq(ring.read_spin.waits + ring.write_spin.waits, 0);
+    cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), MILLISECOND), MRING_TIMED_OUT);
+    cr_expect_eq(mring_spsc_wait_writable(&ring, 2, MILLISECOND), MRING_TIMED_OUT);
+    cr_expect_eq(ring.read_spin.waits, 1);
+    cr_expect_eq(ring.write_spin.waits, 1);
+    mring_spsc_destroy(&ring);
 }
 
 Test(mring_spsc_wait, never_announces_anything_in_a_ring_without_waiting, .timeout = 5)

@@ -131,6 +131,8 @@ Test(mring_spsc_open, finds_a_closed_end_closed, .timeout = 5)
 
     cr_expect(mring_spsc_is_closed(&ring, MRING_WRITE_END, &status));
     cr_expect_eq(status, 5);
+    cr_expect_eq(mring_spsc_reserve(&ring, 1), NULL, "a successor may not write on either");
+    cr_expect_eq(mring_spsc_wait_writable(&ring, 1, 0), MRING_CLOSED);
     cr_expect(take(&ring, 10));
     cr_expect_eq(mring_spsc_wait_readable(&ring, 1, -1), MRING_EOF);
     mring_spsc_destroy(&ring);

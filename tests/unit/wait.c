@@ -226,3 +226,55 @@ Test(mring_event_notify, pays_for_a_killed_waiter_once, .timeout = 20)
     cr_expect_eq(shared->event.epoch.value, 1);
     cr_expect_eq(shared->event.ack.value, shared->event.arm.value);
 }
+
+/* ---- looking before sleeping ----------------------------------------------------------------- */
+
+/* Of `count` waits, how many look before they sleep, when those that do find something or not. */
+static unsigned looks_of(struct mring_spin *spin, unsigned count, bool hit)
+{
+    unsigned looks = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (!mring_spin_pays(spin))
+            continue;
+        looks++;
+        mring_spin_learn(spin, hit);
+    }
+    return looks;
+}
+
+Test(mring_spin, always_looks_while_that_pays, .timeout = 5)
+{
+    struct mring_spin spin = { 0 };
+
+    cr_expect_eq(looks_of(&spin, 1000, true), 1000);
+}
+
+Test(mring_spin, gives_up_after_a_few_looks_in_vain_but_tries_now_and_then, .timeout = 5)
+{
+    struct mring_spin spin = { 0 };
+
+    cr_expect_eq(looks_of(&spin, 3, false), 3);
+    cr_expect_eq(looks_of(&spin, MRING_SPIN_TRIAL - 1, false), 0);
+    cr_expect_eq(looks_of(&spin, 1, false), 1, "a trial");
+    cr_expect_eq(looks_of(&spin, 100 * MRING_SPIN_TRIAL, false), 100);
+}
+
+Test(mring_spin, looks_again_after_one_trial_that_paid, .timeout = 5)
+{
+    struct mring_spin spin = { 0 };
+    looks_of(&spin, 3 + MRING_SPIN_TRIAL - 1, false);
+
+    cr_expect_eq(looks_of(&spin, 100, true), 100);
+}
+
+Test(mring_spin, does_not_look_when_only_every_other_look_pays, .timeout = 5)
+{
+    struct mring_spin spin = { 0 };
+    unsigned looks = 0;
+
+    for (unsigned i = 0; i < 100 * MRING_SPIN_TRIAL; i++)
+        looks += looks_of(&spin, 1, looks % 2 == 0);
+
+    cr_expect_leq(looks, 100 * 4);
+}
