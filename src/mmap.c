@@ -171,7 +171,10 @@ static int check_options(const struct request *request)
     return 0;
 }
 
-/* Everything that is wrong whatever the system's state is. `granularity` is that of the pieces. */
+/*
+ * Everything that is wrong whatever the system's state is. `granularity` is that of the offset and
+ * of the addresses.
+ */
 static int check_request(const struct request *request, uint64_t granularity)
 {
     int err = check_file(request->file);
@@ -183,17 +186,37 @@ static int check_request(const struct request *request, uint64_t granularity)
         return err;
     if (is_anonymous(request) && request->size == 0)
         return MMAP_INVALID_ARG;
+    if ((request->flags & MMAP_HUGE_REQUIRE) && !is_anonymous(request))
+        return MMAP_UNSUPPORTED;
     if (!is_aligned(request->offset, granularity) || !is_aligned(request->lead_size, granularity) ||
-        !is_aligned((uintptr_t)request->addr, mmap_os_page_size()))
+        !is_aligned((uintptr_t)request->addr, granularity))
         return MMAP_INVALID_ARG;
     if (request->size > INT64_MAX || request->offset > INT64_MAX - request->size)
         return MMAP_INVALID_ARG;
-    if ((request->flags & MMAP_HUGE_REQUIRE) && !is_anonymous(request))
-        return MMAP_UNSUPPORTED;
     return 0;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
+
+/*
+ * Create what must not exist. A new name is only known to be free when it is published; looking
+ * before spares the room that would be reserved in vain.
+ */
+static int create_exclusively(struct os_object *object, const struct mmap_file *file,
+                              unsigned flags, unsigned mode)
+{
+    if (file->path != NULL)
+        return mmap_os_create(object, file, flags, mode);
+
+    int err = mmap_os_open(object, file, OS_SIZE_ONLY, MMAP_ANY_OWNER, mode);
+    if (err == MMAP_NOT_FOUND)
+        return mmap_os_create(object, file, flags, mode);
+    if (err == 0)
+        mmap_os_close(object);
+
+    /* Denied: something that no name should lead to is there all the same. */
+    return err == 0 || (err == MMAP_ACCESS_DENIED && file->tagname != NULL) ? MMAP_EXISTS : err;
+}
 
 /*
  * Open what exists or create what does not. A name can come and go between the two steps, hence the
@@ -206,10 +229,8 @@ static int open_or_create(struct os_object *object, const struct mmap_file *file
     bool creatable = may_create && (file->path != NULL || file->tagname != NULL);
     int err = MMAP_EXISTS;
 
-    if ((flags & MMAP_EXCLUSIVE) && creatable)
-        return mmap_os_create(object, file, flags, mode);
     if (flags & MMAP_EXCLUSIVE)
-        return MMAP_EXISTS;
+        return create_exclusively(object, file, flags, mode);
     for (int i = 0; i < OPEN_ATTEMPTS && err == MMAP_EXISTS; i++) {
         err = mmap_os_open(object, file, access, flags, mode);
         if (err == MMAP_NOT_FOUND && creatable)
@@ -225,7 +246,8 @@ static int open_for_map(struct os_object *object, const struct request *request)
     int err = open_or_create(object, request->file, request->access, request->flags, request->mode,
                              may_create && request->size != 0);
 
-    if (err == MMAP_NOT_FOUND && may_create && request->size == 0 && request->file->path != NULL)
+    if (err == MMAP_NOT_FOUND && may_create && request->size == 0 && request->file->path != NULL &&
+        mmap_os_has_folder(request->file->path))
         return MMAP_FILE_TOO_SHORT;
     return err;
 }
@@ -300,27 +322,51 @@ static int reserve_range(struct mmap *map, const struct request *request, uint64
     return err;
 }
 
-/* Map an object into the range. The lead and the first copy are neighbours in the object too. */
+/* Give the range back. Without one, nothing. */
+static void release_range(struct mmap *map)
+{
+    if (map->base != NULL)
+        mmap_os_release(map->base, map->length);
+    map->base = NULL;
+}
+
+/* The same, but for a piece of it that is somebody else's by now. */
+static int release_around(struct mmap *map, unsigned char *piece, uint64_t length)
+{
+    unsigned char *base = map->base, *end = base + map->length;
+
+    if (piece > base)
+        mmap_os_release(base, (uint64_t)(piece - base));
+    if (piece + length < end)
+        mmap_os_release(piece + length, (uint64_t)(end - piece) - length);
+    map->base = NULL;
+    return MMAP_OUT_OF_MEM;
+}
+
+/*
+ * Fill the range with pieces of an object, or of anonymous memory when `object` is NULL. The lead
+ * and the first copy are neighbours in the object too. On failure the range is a reservation again,
+ * to be filled otherwise or released, unless map->base is NULL.
+ */
 static int map_pieces(struct mmap *map, const struct request *request,
                       const struct os_object *object, uint64_t length)
 {
     uint64_t start = is_anonymous(request) ? 0 : request->offset - request->lead_size;
-    int err =
-        mmap_os_map(NULL, map->base, object, start, request->lead_size + length, request->access);
+    unsigned char *piece = map->base;
+    uint64_t size = request->lead_size + length;
+    int err = mmap_os_map(NULL, piece, object, start, size, request->access);
 
-    for (uint64_t i = 1; err == 0 && i < request->times; i++)
-        err = mmap_os_map(NULL, piece_at(map, i, length), object, start + request->lead_size,
-                          length, request->access);
-    return err;
-}
-
-/* The same for anonymous memory without an object. */
-static int alias_pieces(struct mmap *map, const struct request *request, uint64_t length)
-{
-    int err = mmap_os_map(NULL, map->base, NULL, 0, request->lead_size + length, request->access);
-
-    for (uint64_t i = 1; err == 0 && i < request->times; i++)
-        err = mmap_os_alias(map->addr, piece_at(map, i, length), length);
+    for (uint64_t i = 1; err == 0 && i < request->times; i++) {
+        piece = piece_at(map, i, length);
+        size = length;
+        err = object != NULL ? mmap_os_map(NULL, piece, object, start + request->lead_size, size,
+                                           request->access)
+                             : mmap_os_alias(map->addr, piece, size);
+    }
+    if (err == OS_RANGE_LOST)
+        return release_around(map, piece, size);
+    if (err != 0)
+        mmap_os_clear(map->base, map->length);
     return err;
 }
 
@@ -348,7 +394,7 @@ static int map_object(struct mmap *map, const struct request *request,
         return err;
     err = map_pieces(map, request, object, length);
     if (err != 0)
-        mmap_os_release(map->base, map->length);
+        release_range(map);
     return err;
 }
 
@@ -385,9 +431,9 @@ static int fill_anonymous(struct mmap *map, const struct request *request, uint6
         err = map_anonymous_object(map, request, length, MMAP_HUGE_REQUIRE);
         map->huge = err == 0;
     }
-    if (err == 0 || require)
+    if (err == 0 || require || map->base == NULL)
         return err;
-    err = alias_pieces(map, request, length);
+    err = map_pieces(map, request, NULL, length);
     return err == MMAP_UNSUPPORTED ? map_anonymous_object(map, request, length, 0) : err;
 }
 
@@ -405,7 +451,7 @@ static int map_anonymous(struct mmap *map, const struct request *request)
         return err;
     err = fill_anonymous(map, request, length);
     if (err != 0)
-        mmap_os_release(map->base, map->length);
+        release_range(map);
     return err;
 }
 
@@ -556,7 +602,8 @@ int mmap_map(struct mmap *map, const struct mmap_args *args)
 
     if (source_count(request.file) == 0)
         request.offset = 0;
-    int err = check_request(&request, mmap_os_page_size());
+    int err = check_request(&request,
+                            request.flags & MMAP_HUGE_REQUIRE ? OS_HUGE_PAGE : mmap_os_page_size());
     return err != 0 ? err : build(map, &request);
 }
 
@@ -640,7 +687,7 @@ int mmap_filesize(const struct mmap_file *file, uint64_t *size)
     if (err == 0 && source_count(file) == 0)
         err = MMAP_INVALID_ARG;
     if (err == 0)
-        err = mmap_os_open(&object, file, MMAP_READ, MMAP_ANY_OWNER, 0);
+        err = mmap_os_open(&object, file, OS_SIZE_ONLY, MMAP_ANY_OWNER, 0);
     if (err != 0)
         return err;
 
@@ -662,7 +709,7 @@ int mmap_set_filesize(const struct mmap_file *file, uint64_t size)
     if (err == 0 && file->tagname != NULL)
         err = MMAP_UNSUPPORTED;
     if (err == 0)
-        err = open_or_create(&object, file, MMAP_WRITE, 0, 0, true);
+        err = open_or_create(&object, file, MMAP_WRITE | OS_SIZE_ONLY, 0, 0, true);
     if (err != 0)
         return err;
 

@@ -22,6 +22,17 @@ struct os_object {
     bool created; /* made by mmap_os_create() */
 };
 
+/*
+ * Beside the bits of enum mmap_access: the object is opened for its size alone, not to be mapped.
+ */
+#define OS_SIZE_ONLY (1u << 16)
+
+/*
+ * Beside the named errors: part of our own reservation was lost to another mapping while it was to
+ * be replaced, and must not be released.
+ */
+#define OS_RANGE_LOST (-1000)
+
 /* Bytes. The page, and the distance between aliases of one page. */
 uint64_t mmap_os_page_size(void);
 uint64_t mmap_os_alias_granularity(void);
@@ -35,6 +46,9 @@ uint64_t mmap_os_alias_granularity(void);
  */
 int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigned access,
                  unsigned flags, unsigned mode);
+
+/* Whether the folder of a path exists, so that a file could be created there. */
+bool mmap_os_has_folder(const char *path);
 
 /*
  * Create, with a size of 0: a file (visible at once), the object of a name (not visible before
@@ -58,7 +72,11 @@ void mmap_os_discard(const struct os_object *object, const char *path);
 /* Bytes of the object. */
 int mmap_os_size(const struct os_object *object, uint64_t *size);
 
-/* Set the size: larger reserves blocks, smaller cuts. errors  disk_full, file_too_big */
+/*
+ * Set the size: larger reserves blocks, smaller cuts. Nobody sees a new size before all blocks are
+ * there.
+ *   errors  disk_full, file_too_big
+ */
 int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size);
 
 /*
@@ -69,15 +87,22 @@ int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t n
 int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment);
 
 /*
+ * Make a range that is ours, mapped or not, a reservation again. That takes no memory; if it fails
+ * all the same, what is mapped there stays and is replaced later.
+ */
+void mmap_os_clear(void *base, uint64_t length);
+
+/*
  * Map `length` bytes of an object, or anonymous memory when `object` is NULL, at `at`, which lies
  * in our own reservation and is replaced. With `at` NULL: anywhere, and *base says where.
+ *   errors  OS_RANGE_LOST; after any other the reservation is whole
  */
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access);
 
 /*
  * Map the shared anonymous memory at `from` a second time at `to`, inside our own reservation.
- *   errors  unsupported: take an anonymous object instead
+ *   errors  unsupported: take an anonymous object instead; OS_RANGE_LOST, as above
  */
 int mmap_os_alias(void *from, void *to, uint64_t length);
 

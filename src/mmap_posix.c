@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The mapping primitives of mmap_os.h on Linux. */
-#define _GNU_SOURCE       /* mremap, memfd_create, O_TMPFILE */
+#define _GNU_SOURCE       /* mremap, memfd_create, fallocate, O_TMPFILE */
 #define _FILE_OFFSET_BITS 64
 
 #include "mmap_os.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Names newer than the oldest headers that we compile with. */
@@ -38,7 +43,7 @@
 /* Room for a path in NAME_FOLDER, or one in /proc/self/fd. */
 #define NAME_PATH_SIZE (sizeof NAME_FOLDER + 1 + MMAP_TAGNAME_MAX)
 
-/* posix_fallocate() starts anew after a signal, so under a rain of signals take smaller steps. */
+/* Reserving blocks starts anew after a signal, so under a rain of signals take smaller steps. */
 #define RESERVE_STEP_MIN ((uint64_t)1 << 20)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
@@ -67,9 +72,8 @@ static int error_of(int code)
     return code;
 }
 
-/* The contents of a small file of /proc are passed to `visit` block by block. */
-static bool read_proc(const char *path, void (*visit)(const char *, size_t, uint64_t *),
-                      uint64_t *result)
+/* The contents of a file of /proc are passed to `visit` block by block. */
+static bool read_proc(const char *path, void (*visit)(const char *, size_t, void *), void *context)
 {
     char block[4096];
     ssize_t size;
@@ -78,21 +82,54 @@ static bool read_proc(const char *path, void (*visit)(const char *, size_t, uint
     if (fd < 0)
         return false;
     while ((size = read(fd, block, sizeof block)) > 0)
-        visit(block, (size_t)size, result);
+        visit(block, (size_t)size, context);
     close(fd);
     return size == 0;
 }
 
-static void count_lines(const char *block, size_t size, uint64_t *result)
+static void count_lines(const char *block, size_t size, void *context)
 {
+    uint64_t *count = context;
+
     for (size_t i = 0; i < size; i++)
-        *result += block[i] == '\n';
+        *count += block[i] == '\n';
 }
 
-static void parse_number(const char *block, size_t size, uint64_t *result)
+static void parse_number(const char *block, size_t size, void *context)
 {
+    uint64_t *number = context;
+
     for (size_t i = 0; i < size && block[i] >= '0' && block[i] <= '9'; i++)
-        *result = *result * 10 + (uint64_t)(block[i] - '0');
+        *number = *number * 10 + (uint64_t)(block[i] - '0');
+}
+
+/* Lines of /proc/self/maps start with "start-end rwxp ", in hexadecimal digits. */
+struct map_search {
+    uint64_t start, end;
+    bool found; /* one mapping without any access has all of start .. end */
+    char line[48];
+    size_t length;
+};
+
+static void search_maps(const char *block, size_t size, void *context)
+{
+    struct map_search *search = context;
+
+    for (size_t i = 0; i < size; i++) {
+        uint64_t start, end;
+        char access[5];
+
+        if (block[i] != '\n') {
+            if (search->length < sizeof search->line - 1)
+                search->line[search->length++] = block[i];
+            continue;
+        }
+        search->line[search->length] = '\0';
+        search->length = 0;
+        if (sscanf(search->line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, access) == 3 &&
+            start <= search->start && search->end <= end && strcmp(access, "---p") == 0)
+            search->found = true;
+    }
 }
 
 /*
@@ -142,17 +179,26 @@ static int fd_of(const struct os_object *object)
     return (int)object->handle;
 }
 
-static int open_path(const char *path, unsigned access, int extra_flags, mode_t mode)
+static int open_patiently(const char *path, int flags, mode_t mode)
 {
     int fd;
 
-    /* O_NONBLOCK: do not wait for the other end of a FIFO; for plain files it says nothing. */
     do {
-        fd = open(path,
-                  (access & MMAP_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | extra_flags,
-                  mode);
+        fd = open(path, flags, mode);
     } while (fd < 0 && errno == EINTR);
     return fd;
+}
+
+/*
+ * O_NONBLOCK: do not wait for the other end of a FIFO. It does not wait either for somebody to give
+ * up his lease on a plain file, which ends, so that is waited for.
+ */
+static int open_path(const char *path, unsigned access, int extra_flags, mode_t mode)
+{
+    int flags = (access & MMAP_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | extra_flags;
+    int fd = open_patiently(path, flags | O_NONBLOCK, mode);
+
+    return fd < 0 && errno == EAGAIN ? open_patiently(path, flags, mode) : fd;
 }
 
 static void name_path(char path[NAME_PATH_SIZE], const char *tagname)
@@ -160,11 +206,16 @@ static void name_path(char path[NAME_PATH_SIZE], const char *tagname)
     snprintf(path, NAME_PATH_SIZE, NAME_FOLDER "/%s", tagname);
 }
 
-/* A name could have been put there by anybody: take it only if it is ours and no wider open. */
+/*
+ * A name could have been put there by anybody: take it only if it is ours and no wider open. A hard
+ * link may make another object of ours look like the one that the name stands for.
+ */
 static int check_name(const struct stat *status, unsigned flags, unsigned mode)
 {
     mode_t wanted = mode == 0 ? 0600 : mode;
 
+    if (status->st_nlink > 1)
+        return MMAP_ACCESS_DENIED;
     if (flags & MMAP_ANY_OWNER)
         return 0;
     if (status->st_uid != geteuid() || (status->st_mode & 07777 & ~wanted) != 0)
@@ -189,6 +240,8 @@ static int borrow_fd(struct os_object *object, int fd, unsigned access)
         return error_of(errno);
     if ((access & MMAP_WRITE) && (status & O_ACCMODE) == O_RDONLY)
         return MMAP_ACCESS_DENIED;
+    if (!(access & OS_SIZE_ONLY) && ((status & O_ACCMODE) == O_WRONLY || (status & O_PATH)))
+        return MMAP_ACCESS_DENIED;
     object->handle = fd;
     object->owned = false;
     return 0;
@@ -201,7 +254,9 @@ static int borrow_stream(struct os_object *object, FILE *stream, unsigned access
     if (fd < 0)
         return MMAP_INVALID_ARG;
     int err = borrow_fd(object, fd, access);
-    if (err == 0 && fflush(stream) != 0)
+
+    /* Flushing what was read would move the position and drop what was pushed back. */
+    if (err == 0 && __fpending(stream) > 0 && fflush(stream) != 0)
         err = error_of(errno);
     return err;
 }
@@ -228,6 +283,14 @@ static int open_source(struct os_object *object, const struct mmap_file *file, u
     return 0;
 }
 
+/* Its pages have a size of their own, which the caller can't be expected to know. */
+static bool is_hugetlb(int fd)
+{
+    struct statfs system;
+
+    return fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
+}
+
 int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigned access,
                  unsigned flags, unsigned mode)
 {
@@ -243,9 +306,24 @@ int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigne
         err = file->tagname != NULL ? MMAP_ACCESS_DENIED : MMAP_UNSUPPORTED;
     else if (file->tagname != NULL)
         err = check_name(&status, flags, mode);
+    else if (!(access & OS_SIZE_ONLY) && is_hugetlb(fd_of(object)))
+        err = MMAP_UNSUPPORTED;
     if (err != 0)
         mmap_os_close(object);
     return err;
+}
+
+bool mmap_os_has_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+
+    assert(length < sizeof folder - 1); /* or it could not have been looked up */
+
+    memcpy(folder, path, length);
+    strcpy(folder + length, ".");
+    return access(folder, F_OK) == 0;
 }
 
 /* Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may insist on it. */
@@ -348,14 +426,21 @@ static int truncate_to(int fd, uint64_t size)
     return result == 0 ? 0 : error_of(errno);
 }
 
+/* Returns a code of errno. Blocks behind the end of a file are there before its size says so. */
+static int reserve_hidden(int fd, off_t pos, off_t size)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, pos, size) == 0 ? 0 : errno;
+}
+
 /* Reserve blocks from old_size to new_size. Returns a code of errno. */
-static int reserve_blocks(int fd, uint64_t old_size, uint64_t new_size)
+static int reserve_blocks(int fd, uint64_t old_size, uint64_t new_size,
+                          int (*reserve)(int fd, off_t pos, off_t size))
 {
     uint64_t step = new_size - old_size;
 
     for (uint64_t pos = old_size; pos < new_size;) {
         uint64_t size = new_size - pos < step ? new_size - pos : step;
-        int code = posix_fallocate(fd, (off_t)pos, (off_t)size);
+        int code = reserve(fd, (off_t)pos, (off_t)size);
 
         if (code == 0)
             pos += size;
@@ -367,6 +452,15 @@ static int reserve_blocks(int fd, uint64_t old_size, uint64_t new_size)
     return 0;
 }
 
+static bool is_unsupported(int code)
+{
+    return code == EOPNOTSUPP || code == EINVAL || code == ENODEV || code == ENOSYS;
+}
+
+/*
+ * A file system that can't reserve behind the end may do so in front of it, or glibc does it by
+ * writing zeros; one that can't reserve at all just gets the new size.
+ */
 static int grow(int fd, uint64_t old_size, uint64_t new_size)
 {
     struct rlimit limit;
@@ -376,18 +470,17 @@ static int grow(int fd, uint64_t old_size, uint64_t new_size)
         new_size > limit.rlim_cur)
         return MMAP_FILE_TOO_BIG;
 
-    int code = reserve_blocks(fd, old_size, new_size);
-    if (code == 0)
-        return 0;
-    if (code == EOPNOTSUPP || code == EINVAL || code == ENODEV)
-        return truncate_to(fd, new_size);
+    int code = reserve_blocks(fd, old_size, new_size, reserve_hidden);
+    if (is_unsupported(code))
+        code = reserve_blocks(fd, old_size, new_size, posix_fallocate);
+    int err = code == 0 || is_unsupported(code) ? truncate_to(fd, new_size) : error_of(code);
 
-    /* What was reserved before the disk was full goes back; what somebody else added does not. */
+    /* What was reserved goes back; what somebody else has added meanwhile does not. */
     struct stat status;
-    if (fstat(fd, &status) == 0 && (uint64_t)status.st_size > old_size &&
+    if (err != 0 && fstat(fd, &status) == 0 && (uint64_t)status.st_size >= old_size &&
         (uint64_t)status.st_size <= new_size)
         truncate_to(fd, old_size);
-    return error_of(code);
+    return err;
 }
 
 int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)
@@ -476,6 +569,28 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
     return addr != NULL ? reserve_at(base, addr, length) : reserve_aligned(base, length, alignment);
 }
 
+void mmap_os_clear(void *base, uint64_t length)
+{
+    mmap(base, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+/*
+ * A fixed mapping has failed. Kernels before 6.12 may have unmapped what was at the address before
+ * they found out: then take the hole back. If it isn't to be had, the reservation is there, as it
+ * ought to be, or another thread was faster, whose mapping is not ours to touch. Without /proc the
+ * first is believed.
+ */
+static int keep_reservation(void *at, uint64_t length, int err)
+{
+    void *base;
+
+    if (reserve_at(&base, at, length) == 0)
+        return err;
+    struct map_search search = { .start = (uintptr_t)at, .end = (uintptr_t)at + length };
+    bool known = read_proc("/proc/self/maps", search_maps, &search);
+    return known && !search.found ? OS_RANGE_LOST : err;
+}
+
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access)
 {
@@ -485,8 +600,10 @@ int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t 
     void *start =
         mmap(at, length, protection_of(access), flags, object ? fd_of(object) : -1, (off_t)offset);
 
-    if (start == MAP_FAILED)
-        return map_error_of(errno);
+    if (start == MAP_FAILED) {
+        int err = map_error_of(errno);
+        return at == NULL ? err : keep_reservation(at, length, err);
+    }
     if (base != NULL)
         *base = start;
     return 0;
@@ -510,7 +627,7 @@ int mmap_os_alias(void *from, void *to, uint64_t length)
     if (mremap(from, 0, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
         return 0;
     int err = map_error_of(errno);
-    return err == MMAP_MAP_LIMIT ? err : MMAP_UNSUPPORTED;
+    return keep_reservation(to, length, err == MMAP_MAP_LIMIT ? err : MMAP_UNSUPPORTED);
 }
 #endif
 

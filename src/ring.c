@@ -81,13 +81,16 @@ static struct ring_header describe(enum ring_kind kind, const struct mring_args 
 
 /* ---- creation -------------------------------------------------------------------------------- */
 
-static int check_args(const struct mring_args *args)
+/* Without a capacity, one can only attach. */
+static int check_args(const struct mring_args *args, bool may_attach)
 {
     if (args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY))
         return MMAP_INVALID_ARG;
-    if (args->capacity != mring_capacity(args->capacity, args->map_flags))
-        return MMAP_INVALID_ARG;
-    return 0;
+    if (args->tagname != NULL && (args->map_flags & MMAP_HUGE_REQUIRE))
+        return MMAP_UNSUPPORTED;
+    if (may_attach && args->capacity == 0)
+        return 0;
+    return args->capacity == mring_capacity(args->capacity, args->map_flags) ? 0 : MMAP_INVALID_ARG;
 }
 
 /* Runs before anybody else can see the memory; the rest of it is zeros. */
@@ -102,7 +105,7 @@ static int write_header(struct mmap *map, void *context)
 int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
                       const struct mring_args *args)
 {
-    int err = check_args(args);
+    int err = check_args(args, false);
 
     if (err != 0)
         return err;
@@ -122,16 +125,14 @@ int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_ki
 
 /* ---- attaching ------------------------------------------------------------------------------- */
 
-/*
- * Copy the header out of the shared memory, once: a peer could change it between two looks. The
- * size of the object comes from the same mapping, since the name may lead to another one by now.
- */
-static int read_header(struct ring_header *header, uint64_t *size, const struct mring_args *args)
+/* Copy the header out of the shared memory, once: a peer could change it between two looks. */
+static int read_header(struct ring_header *header, const struct mring_args *args)
 {
     struct mmap map = { 0 };
     int err = mmap_map(&map, &(struct mmap_args){
                                  .file.tagname = args->tagname,
                                  .flags = args->map_flags & MMAP_ANY_OWNER,
+                                 .size = sizeof *header,
                                  .mode = args->mode,
                              });
 
@@ -139,12 +140,8 @@ static int read_header(struct ring_header *header, uint64_t *size, const struct 
         return MRING_BAD_MAGIC;
     if (err != 0)
         return err;
-    bool complete = map.size >= sizeof *header;
-    if (complete)
-        memcpy(header, map.addr, sizeof *header);
-    *size = map.size;
-    err = mmap_free(&map);
-    return err == 0 && !complete ? MRING_BAD_MAGIC : err;
+    memcpy(header, map.addr, sizeof *header);
+    return mmap_free(&map);
 }
 
 static bool is_zero(const unsigned char tag[16])
@@ -155,20 +152,19 @@ static bool is_zero(const unsigned char tag[16])
 }
 
 /* Numbers that are consistent keep every access inside the object, whoever wrote them. */
-static bool is_consistent(const struct ring_header *header, uint64_t size,
-                          const struct mring_args *args)
+static bool is_consistent(const struct ring_header *header, const struct mring_args *args)
 {
     struct mring_args theirs = { .tagname = args->tagname, .capacity = header->capacity };
     struct ring_header expected = describe((enum ring_kind)header->kind, &theirs);
 
     return header->capacity == mring_capacity(header->capacity, 0) &&
-           header->total_size == expected.total_size && header->total_size == size &&
+           header->total_size == expected.total_size &&
            header->write_side_offset == expected.write_side_offset &&
            header->read_side_offset == expected.read_side_offset &&
            header->data_offset == expected.data_offset;
 }
 
-static int check_header(const struct ring_header *header, uint64_t size, enum ring_kind kind,
+static int check_header(const struct ring_header *header, enum ring_kind kind,
                         const struct mring_args *args)
 {
     if (header->magic != RING_MAGIC)
@@ -178,7 +174,7 @@ static int check_header(const struct ring_header *header, uint64_t size, enum ri
         return MRING_BAD_VERSION;
     if (header->kind != (uint32_t)kind)
         return MRING_BAD_KIND;
-    if (!is_consistent(header, size, args))
+    if (!is_consistent(header, args))
         return MRING_CORRUPT;
     if (args->capacity != 0 && args->capacity != header->capacity &&
         !(args->flags & MRING_ANY_CAPACITY))
@@ -190,15 +186,15 @@ static int check_header(const struct ring_header *header, uint64_t size, enum ri
 
 /*
  * Attach to what is there. Between the look at the header and the mapping, the name may have been
- * given to another object: `again` is set, since what was mapped is not what was checked.
+ * given to another object: `again` is set, since what was mapped is not what was checked, or since
+ * it is too short for it; corrupt is the answer if that never ends.
  */
 static int attach(struct mmap *map, struct ring_header *header, enum ring_kind kind,
                   const struct mring_args *args, bool *again)
 {
-    uint64_t size;
-    int err = read_header(header, &size, args);
+    int err = read_header(header, args);
     if (err == 0)
-        err = check_header(header, size, kind, args);
+        err = check_header(header, kind, args);
     if (err != 0)
         return err;
 
@@ -212,6 +208,8 @@ static int attach(struct mmap *map, struct ring_header *header, enum ring_kind k
                                   .mode = args->mode,
                               });
     *again = err == MMAP_FILE_TOO_SHORT;
+    if (*again)
+        return MRING_CORRUPT;
     if (err != 0)
         return err;
     *again = memcmp((unsigned char *)found.addr - header->data_offset, header, sizeof *header) != 0;
@@ -225,14 +223,10 @@ int mring_ring_open(struct mmap *map, struct ring_header *header, enum ring_kind
                     const struct mring_args *args)
 {
     bool may_create = args->capacity != 0 && !(args->map_flags & MMAP_EXISTING);
-    int err = MMAP_INVALID_ARG;
 
     if (args->tagname == NULL || (args->map_flags & MMAP_EXCLUSIVE))
-        return err;
-    if (args->capacity != 0)
-        err = check_args(args);
-    else
-        err = args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY) ? err : 0;
+        return MMAP_INVALID_ARG;
+    int err = check_args(args, true);
     if (err != 0)
         return err;
 

@@ -22,7 +22,7 @@
  *   - A call that fails returns a named error, leaves its out parameter as it was, and leaves
  *     nothing behind: no descriptor, no mapping, no name, no file, no changed file size.
  *   - Growing a file or a name reserves its blocks. A full disk, a small /dev/shm or a file size
- * limit is an error of the call, not a signal at some later access.
+ *     limit is an error of the call, not a signal at some later access.
  *   - No call ever unmaps or replaces a mapping that is not its own; the address range of a mirror
  *     is held from its reservation to its last copy.
  *   - Sizes and offsets have 64 bits, on 32-bit machines too, and keep the exact value asked for.
@@ -32,7 +32,9 @@
  *   - An I/O error, or a file that somebody else shortens while it is mapped, still raises a signal
  *     at the access. So does writing into a hole of a sparse file when the disk is full: only
  *     what a call of this library adds to a file is reserved.
- *   - Access to shared memory is not synchronised, nor are two calls that resize one file at once.
+ *   - Access to shared memory is not synchronised, nor are two calls on one file of which one
+ *     resizes it: a call that extends a file and then fails for another reason cuts it back, and
+ *     who has mapped the new part meanwhile loses it.
  *
  * The calls come from the Lua module "mmap" of luapower, of which this is the C form.
  *
@@ -99,7 +101,8 @@ MRING_API const char *mmap_errmsg(int err, char *buffer, size_t size);
  * What to map. At most one member is set; none means anonymous memory.
  *
  * A descriptor, stream or handle stays the caller's: it is not closed and its position does not
- * move; after the call the mapping does not need it any more. A stream's buffer is flushed first.
+ * move; after the call the mapping does not need it any more. What waits to be written in a
+ * stream's buffer is written first.
  */
 struct mmap_file {
     const char *path;    /* file name, UTF-8 */
@@ -157,7 +160,8 @@ struct mmap_args {
     unsigned flags;        /* enum mmap_flags */
     uint64_t size;         /* bytes; default: from offset to the end of the file or name */
     uint64_t offset;       /* in a file or name, a multiple of mmap_pagesize(); else ignored */
-    void *addr;            /* exactly here, a multiple of mmap_pagesize(); default: anywhere */
+    void *addr;            /* exactly here, a multiple of mmap_pagesize(), of huge pages of
+                              mmap_mirror_granularity(flags); default: anywhere */
     unsigned mode;         /* permissions of what is created: of a name exactly these, default 0600;
                               of a file less the umask, default 0666 */
 
@@ -180,7 +184,8 @@ struct mmap_mirror_args {
     uint64_t lead_size;    /* bytes before the segment, in memory as in the file: mapped once, in
                               front of the first copy; a multiple of the granularity, at most offset
                               (of anonymous memory: any). For a header. */
-    void *addr;            /* of the lead or, without one, of the first copy; default: anywhere */
+    void *addr;            /* of the lead or, without one, of the first copy, a multiple of the
+                              granularity; default: anywhere */
     unsigned mode;         /* as above */
     int (*init)(struct mmap *map, void *context); /* as above */
     void *context;
@@ -202,7 +207,8 @@ struct mmap_mirror_args {
  *             mmap_unlink().
  *   anonymous MMAP_WRITE memory is shared with forked children, other memory is copied.
  *
- *   errors    not_found       no such file or name, and this call does not create it
+ *   errors    not_found       no such file or name, and this call does not create it; no such
+ *                             folder
  *             file_too_short  the file is empty or ends before offset + size, and this call may not
  *                             extend it; a new file would be empty, since no size is given; a name
  *                             has fewer bytes than asked for
@@ -221,11 +227,13 @@ struct mmap_mirror_args {
  *                             2^63 - 1
  *             name_too_long   tagname or path too long
  *             exists          MMAP_EXCLUSIVE and the file or name exists; a dangling symbolic link
- *             access_denied   permissions; a descriptor not opened for this access; a name of
- *                             another user, with a wider mode than `mode`, or that leads to
- *                             anything but a plain object
- *             unsupported     a folder, pipe, socket or device; MMAP_HUGE_REQUIRE with a file or
- *                             name; a HANDLE where there are none; no shared memory on this system
+ *             access_denied   permissions; a descriptor not opened for this access, which is
+ *                             always for reading too; a name of another user, with a wider mode
+ *                             than `mode`, with a second (hard) link, or that leads to anything
+ *                             but a plain object
+ *             unsupported     a folder, pipe, socket or device; a file of huge pages, or
+ *                             MMAP_HUGE_REQUIRE with a file or name; a HANDLE where there are none;
+ *                             no shared memory on this system
  */
 MRING_API int mmap_map(struct mmap *map, const struct mmap_args *args);
 
@@ -249,8 +257,9 @@ MRING_API int mmap_mirror(struct mmap *map, const struct mmap_mirror_args *args)
  * Write changes of a file mapping to the disk.
  *
  *   addr      first byte, anywhere in the map (in any copy of a mirror, or its lead); rounded down
- *             to a page. NULL: the start of the map.
- *   size      bytes from there; 0: to the end of the map (of a mirror: of the last copy)
+ *             to a page. NULL: the start of the map, which is that of the lead if there is one.
+ *   size      bytes from there; 0: to the end of the map (of a mirror: of the last copy). NULL and
+ *             0 together are all of it, once.
  *   async     start writing and return. On Linux the kernel writes by itself and this does nothing.
  *   errors    invalid_arg  the range is not inside the map
  *             > 0          the system's code, such as EIO; the memory keeps its contents

@@ -33,6 +33,10 @@ static _Thread_local struct {
     bool old_kernel;
     bool inheritable;
     unsigned shmlba_pages;
+    enum inject_hole hole;
+    unsigned char *squatter; /* what was mapped into the hole */
+    bool foreign;
+    uint64_t size_at_failure;
 } plan;
 
 static struct inject_msync last_msync;
@@ -51,6 +55,7 @@ void inject_row(const char *function, unsigned k, unsigned count, int error)
     plan.error = error;
     plan.hit = NULL;
     plan.inheritable = false;
+    plan.foreign = false;
 }
 
 void inject_always(const char *function, int error)
@@ -76,9 +81,30 @@ void inject_shmlba(unsigned pages)
     plan.shmlba_pages = pages;
 }
 
+void inject_hole(enum inject_hole hole)
+{
+    plan.hole = hole;
+    plan.squatter = NULL;
+}
+
+unsigned char *inject_squatter(void)
+{
+    return plan.squatter;
+}
+
 bool inject_saw_inheritable(void)
 {
     return plan.inheritable;
+}
+
+bool inject_saw_foreign(void)
+{
+    return plan.foreign;
+}
+
+uint64_t inject_size_at_failure(void)
+{
+    return plan.size_at_failure;
 }
 
 const struct inject_msync *inject_last_msync(void)
@@ -139,6 +165,11 @@ WRAP(int, close, (int fd))
     return -1;
 }
 
+WRAP(int, fallocate64, (int fd, int mode, off_t offset, off_t size))
+{
+    return fails("fallocate") ? -1 : __real_fallocate64(fd, mode, offset, size);
+}
+
 WRAP(int, fchmod, (int fd, mode_t mode))
 {
     return fails("fchmod") ? -1 : __real_fchmod(fd, mode);
@@ -168,7 +199,14 @@ WRAP(int, fstat64, (int fd, struct stat *status))
 
 WRAP(int, ftruncate64, (int fd, off_t size))
 {
-    return fails("ftruncate") ? -1 : __real_ftruncate64(fd, size);
+    if (!fails("ftruncate"))
+        return __real_ftruncate64(fd, size);
+
+    struct stat status;
+    int error = errno;
+    plan.size_at_failure = __real_fstat64(fd, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
+    errno = error;
+    return -1;
 }
 
 WRAP(int, getrlimit64, (int resource, struct rlimit *limit))
@@ -202,11 +240,42 @@ WRAP(int, mlock, (const void *addr, size_t length))
     return fails("mlock") ? -1 : __real_mlock(addr, length);
 }
 
+int __real_munmap(void *addr, size_t length);
+int __real_msync(void *addr, size_t length, int flags);
+void *__real_mmap64(void *addr, size_t length, int protection, int flags, int fd, off_t offset);
+
+/* A range with a hole is not ours as a whole: another thread could have mapped something there. */
+static void expect_ours(void *addr, size_t length)
+{
+    int error = errno;
+
+    plan.foreign |= __real_msync(addr, length, MS_ASYNC) != 0 && errno == ENOMEM;
+    errno = error;
+}
+
+/* A call that fails has unmapped what was at its fixed address, and somebody is quick. */
+static void *fail_with_a_hole(void *addr, size_t length)
+{
+    int error = errno;
+
+    if (plan.hole != INJECT_NO_HOLE)
+        __real_munmap(addr, length);
+    if (plan.hole == INJECT_SQUATTED_HOLE)
+        plan.squatter = __real_mmap64(addr, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    errno = error;
+    return MAP_FAILED;
+}
+
 WRAP(void *, mmap64, (void *addr, size_t length, int protection, int flags, int fd, off_t offset))
 {
     if (plan.old_kernel)
         flags &= ~MAP_FIXED_NOREPLACE;
-    return fails("mmap") ? MAP_FAILED : __real_mmap64(addr, length, protection, flags, fd, offset);
+    if (flags & MAP_FIXED)
+        expect_ours(addr, length);
+    if (!fails("mmap"))
+        return __real_mmap64(addr, length, protection, flags, fd, offset);
+    return flags & MAP_FIXED ? fail_with_a_hole(addr, length) : MAP_FAILED;
 }
 
 void *__real_mremap(void *from, size_t old_size, size_t new_size, int flags, ...);
@@ -218,7 +287,10 @@ void *__wrap_mremap(void *from, size_t old_size, size_t new_size, int flags, ...
     va_start(list, flags);
     void *to = flags & MREMAP_FIXED ? va_arg(list, void *) : NULL;
     va_end(list);
-    return fails("mremap") ? MAP_FAILED : __real_mremap(from, old_size, new_size, flags, to);
+    expect_ours(to, new_size);
+    if (!fails("mremap"))
+        return __real_mremap(from, old_size, new_size, flags, to);
+    return fail_with_a_hole(to, new_size);
 }
 
 WRAP(int, msync, (void *addr, size_t length, int flags))
@@ -227,8 +299,10 @@ WRAP(int, msync, (void *addr, size_t length, int flags))
     return fails("msync") ? -1 : __real_msync(addr, length, flags);
 }
 
-WRAP(int, munmap, (void *addr, size_t length))
+int __wrap_munmap(void *addr, size_t length);
+int __wrap_munmap(void *addr, size_t length)
 {
+    expect_ours(addr, length);
     return fails("munmap") ? -1 : __real_munmap(addr, length);
 }
 

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Let the k-th wrapped call from now on fail with `error`; k = 1 is the next one. With a name only
@@ -29,11 +30,29 @@ const char *inject_stop(void);
 /* mmap() takes MAP_FIXED_NOREPLACE for a hint, as kernels before 4.17 do. */
 void inject_old_kernel(bool old);
 
+/*
+ * What a failing call leaves at its fixed address: what was there; nothing, as kernels before 6.12
+ * may; or a page that another thread was quick to map there, which inject_squatter() gives. NULL:
+ * no call has failed so.
+ */
+enum inject_hole { INJECT_NO_HOLE, INJECT_HOLE, INJECT_SQUATTED_HOLE };
+void inject_hole(enum inject_hole hole);
+unsigned char *inject_squatter(void);
+
 /* SHMLBA is this many pages, as on processors whose caches cannot hold every alias. 0: as it is. */
 void inject_shmlba(unsigned pages);
 
 /* Whether any descriptor was opened without close-on-exec since failures were last planned. */
 bool inject_saw_inheritable(void);
+
+/*
+ * Whether anything was mapped over, or unmapped, where not all of the range was mapped, since
+ * failures were last planned: such a range is not held, so it may be another thread's.
+ */
+bool inject_saw_foreign(void);
+
+/* The size of the file when ftruncate() last failed. */
+uint64_t inject_size_at_failure(void);
 
 /* The last call of msync(); its number since the start of the process. */
 struct inject_msync {

@@ -27,6 +27,7 @@ static struct {
     FILE *stream;
     uint64_t page;
     void *addr;
+    bool always_without_mremap; /* then the reservation is looked after, which may fail */
 } world;
 
 /* Runs after the .init of the suite. */
@@ -135,8 +136,16 @@ static int map_descriptor(struct mmap *map)
                                               .size = 9 * world.page });
 }
 
+/* A byte in the stream's buffer, the one that the file has there. */
+static void fill_buffer(void)
+{
+    rewind(world.stream);
+    fputc(support_byte(0), world.stream);
+}
+
 static int map_stream(struct mmap *map)
 {
+    fill_buffer();
     return mmap_map(map,
                     &(struct mmap_args){ .file = { .stream = world.stream }, .access = MMAP_COPY });
 }
@@ -221,6 +230,7 @@ static int get_filesize(struct mmap *map)
 static int get_stream_size(struct mmap *map)
 {
     uint64_t size = 77;
+    fill_buffer();
     int err = mmap_filesize(&(struct mmap_file){ .stream = world.stream }, &size);
 
     (void)map;
@@ -264,6 +274,10 @@ static bool may_succeed(const char *function, int error, bool huge)
         { "getrlimit", 0 },
         { "open", EINTR },
         { "ftruncate", EINTR },
+        { "open", EAGAIN }, /* a lease ends */
+        { "fallocate", EINTR },
+        { "fallocate", EINVAL },
+        { "fallocate", EOPNOTSUPP },
         { "posix_fallocate", EINTR },
         { "posix_fallocate", EINVAL },
         { "posix_fallocate", EOPNOTSUPP },
@@ -280,10 +294,15 @@ static bool may_succeed(const char *function, int error, bool huge)
         { "mmap", EOPNOTSUPP }, /* unsupported anonymous memory is made of a file in memory */
     };
 
-    static const char *const with_huge_pages[] = { "madvise",   "memfd_create", "posix_fallocate",
-                                                   "ftruncate", "mmap",         "open",
-                                                   "read",      "fstat" };
+    static const char *const with_huge_pages[] = {
+        "madvise", "memfd_create", "fallocate", "posix_fallocate", "ftruncate", "mmap",
+        "open",    "read",         "fstat"
+    };
 
+    if (world.always_without_mremap &&
+        (strcmp(function, "mmap") == 0 || strcmp(function, "open") == 0 ||
+         strcmp(function, "read") == 0))
+        return true;
     for (size_t i = 0; huge && i < COUNT_OF(with_huge_pages); i++) {
         if (strcmp(function, with_huge_pages[i]) == 0)
             return true;
@@ -346,6 +365,8 @@ static bool fail_kth(const struct scenario *scenario, unsigned k, int error)
     bool written = memcmp(&map, &before, sizeof map) != 0;
     cr_assert_not(inject_saw_inheritable(), "%s: a descriptor without close-on-exec",
                   scenario->name);
+    cr_assert_not(inject_saw_foreign(), "%s, call %u (%s), error %d: a range that is not held",
+                  scenario->name, k, hit, error);
     if (err != 0) {
         cr_assert_neq(hit, NULL, "%s fails by itself: %s (%d)", scenario->name, mmap_errname(err),
                       err);
@@ -401,9 +422,10 @@ Test(injected, fallbacks_fail_as_cleanly_as_the_first_choice, .timeout = 60, .in
         int error;
     } missing[] = {
         { "mremap", EINVAL },
-        { "posix_fallocate", EOPNOTSUPP },
-        { "posix_fallocate", EINVAL },
-        { "posix_fallocate", ENODEV },
+        { "fallocate", EOPNOTSUPP },
+        { "fallocate", EINVAL },
+        { "fallocate", ENODEV },
+        { "fallocate", ENOSYS },
 #if !defined(__SANITIZE_THREAD__) /* where there is no mremap(), a mirror needs this one */
         { "memfd_create", ENOSYS },
         { "memfd_create", EINVAL },
@@ -411,6 +433,7 @@ Test(injected, fallbacks_fail_as_cleanly_as_the_first_choice, .timeout = 60, .in
     };
 
     for (size_t i = 0; i < COUNT_OF(missing); i++) {
+        world.always_without_mremap = strcmp(missing[i].function, "mremap") == 0;
         for (size_t s = 0; s < COUNT_OF(scenarios); s++) {
             for (unsigned k = 1;; k++) {
                 inject_always(missing[i].function, missing[i].error);
@@ -475,7 +498,7 @@ Test(injected, a_memory_file_that_does_not_fit_is_out_of_memory, .timeout = 10, 
     support_remember();
 
     inject_always("mremap", EINVAL);
-    inject_nth("posix_fallocate", 1, ENOSPC);
+    inject_nth("fallocate", 1, ENOSPC);
     int err = mirror_anonymous(&map);
     inject_stop();
 
@@ -539,7 +562,7 @@ Test(injected, growing_names_what_the_file_system_says, .timeout = 10, .init = b
             struct mmap map = { 0 };
             support_remember();
 
-            inject_nth("posix_fallocate", 1, rows[i].error);
+            inject_nth("fallocate", 1, rows[i].error);
             int err = calls[c](&map);
             const char *hit = inject_stop();
 
@@ -548,6 +571,56 @@ Test(injected, growing_names_what_the_file_system_says, .timeout = 10, .init = b
             ASSERT_NOTHING_LEFT(" (row %zu, call %zu)", i, c);
         }
     }
+}
+
+/* A file system that cannot reserve behind the end of a file, in front of it, or at all. */
+Test(injected, growing_takes_what_the_file_system_can_do, .timeout = 10, .init = build_world)
+{
+    static const struct {
+        const char *nth;
+        int error, err;
+    } rows[] = {
+        { NULL, 0, 0 },
+        { "posix_fallocate", ENOSPC, MMAP_DISK_FULL },
+        { "posix_fallocate", EINTR, 0 },
+        { "posix_fallocate", EINVAL, 0 },
+        { "posix_fallocate", ENODEV, 0 },
+        { "ftruncate", EFBIG, MMAP_FILE_TOO_BIG },
+        { "ftruncate", EINTR, 0 },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct mmap map = { 0 };
+        support_remember();
+
+        inject_always("fallocate", EOPNOTSUPP);
+        if (rows[i].nth != NULL)
+            inject_nth(rows[i].nth, 1, rows[i].error);
+        int err = extend_file(&map);
+        inject_stop();
+
+        cr_assert_eq(err, rows[i].err, "row %zu: %s", i, mmap_errname(err));
+        if (err == 0) {
+            cr_assert_eq(support_file_size(world.old_path), 9 * world.page, "row %zu", i);
+            restore_world(&map);
+        }
+        ASSERT_NOTHING_LEFT(" (row %zu)", i);
+    }
+}
+
+/* Whoever maps the file while it grows never sees bytes that may be taken back for want of room. */
+Test(injected, a_file_is_not_longer_before_its_blocks_are_there, .timeout = 10, .init = build_world)
+{
+    struct mmap map = { 0 };
+
+    inject_nth("ftruncate", 1, EIO);
+    int err = extend_file(&map);
+    cr_assert_eq(strcmp(inject_stop(), "ftruncate"), 0);
+
+    cr_assert_eq(err, EIO);
+    cr_assert_eq(inject_size_at_failure(), 4 * world.page);
+    cr_assert_eq(support_file_size(world.old_path), 4 * world.page);
+    cr_assert_leq(support_file_blocks(world.old_path), 4 * world.page, "blocks stay reserved");
 }
 
 /* Locked memory and prefaulting have codes of their own. */
@@ -694,6 +767,77 @@ Test(injected, an_old_kernel_does_not_get_the_address_wrong, .timeout = 10, .ini
     mmap_free(&there);
 }
 
+/* Kernels before 6.12 may unmap the range of a fixed mapping before they find that it fails. */
+static bool maps_over_a_reservation(const struct scenario *scenario)
+{
+    return strncmp(scenario->name, "mirror", strlen("mirror")) == 0 ||
+           strcmp(scenario->name, "map_at_address") == 0 ||
+           strncmp(scenario->name, "map_anonymous", strlen("map_anonymous")) == 0;
+}
+
+Test(injected, a_hole_in_the_reservation_is_closed_again, .timeout = 60, .init = build_world)
+{
+    for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
+        unsigned k = 1;
+
+        inject_hole(INJECT_HOLE);
+        while (fail_kth(&scenarios[i], k, ENOMEM))
+            k++;
+        inject_hole(INJECT_NO_HOLE);
+    }
+
+    /* So that there is room for the second choice. */
+    struct mmap map = { 0 };
+    inject_hole(INJECT_HOLE);
+    inject_always("mremap", EINVAL);
+    int err = mirror_anonymous(&map);
+    inject_stop();
+    inject_hole(INJECT_NO_HOLE);
+    cr_assert_eq(err, 0, "%s", mmap_errname(err));
+    cr_assert_eq(mmap_free(&map), 0);
+}
+
+/* S19: and if another thread has mapped something into it, that is left alone. */
+Test(injected, what_another_thread_maps_into_the_hole_is_never_touched, .timeout = 60,
+     .init = build_world)
+{
+    static const struct {
+        const char *function;
+        unsigned calls;
+    } rows[] = { { "mmap", 4 }, { "mremap", 2 } };
+    unsigned squatters = 0;
+
+    for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
+        for (size_t r = 0; maps_over_a_reservation(&scenarios[i]) && r < 2 * COUNT_OF(rows); r++) {
+            const char *function = rows[r / 2].function;
+            unsigned k = 1 + (unsigned)(r % 2);
+            struct mmap map = { 0 };
+            support_remember();
+
+            inject_hole(INJECT_SQUATTED_HOLE);
+            inject_nth(function, k + (strcmp(function, "mmap") == 0), ENOMEM);
+            int err = scenarios[i].run(&map);
+            inject_stop();
+            unsigned char *squatter = inject_squatter();
+            bool foreign = inject_saw_foreign();
+            inject_hole(INJECT_NO_HOLE);
+
+            if (squatter != NULL) {
+                squatters++;
+                cr_assert_eq(err, MMAP_OUT_OF_MEM, "%s: %s", scenarios[i].name, mmap_errname(err));
+                squatter[0] = 1;
+                cr_assert_eq(munmap(squatter, world.page), 0);
+                cr_assert_not(foreign, "%s, %s %u: a range that is not held", scenarios[i].name,
+                              function, k);
+            } else if (err == 0) {
+                restore_world(&map);
+            }
+            ASSERT_NOTHING_LEFT(" (%s, %s %u)", scenarios[i].name, function, k);
+        }
+    }
+    cr_assert_geq(squatters, 10);
+}
+
 /* S29: where caches cannot hold every alias, mirrors come in larger units and lie on their borders.
  */
 Test(injected, mirrors_obey_the_distance_of_aliases, .timeout = 10, .init = build_world)
@@ -723,14 +867,14 @@ Test(injected, mirrors_obey_the_distance_of_aliases, .timeout = 10, .init = buil
     inject_shmlba(0);
 }
 
-/* A rain of signals: posix_fallocate() starts anew after each, so smaller steps have to be tried.
+/* A rain of signals: fallocate() starts anew after each, so smaller steps have to be tried.
  */
 Test(injected, reserving_blocks_survives_a_rain_of_signals, .timeout = 10, .init = build_world)
 {
     for (unsigned count = 1; count <= 8; count++) {
         struct mmap_file file = { .path = world.new_path };
 
-        inject_row("posix_fallocate", 1, count, EINTR);
+        inject_row("fallocate", 1, count, EINTR);
         int err = mmap_set_filesize(&file, (uint64_t)8 << 20);
         inject_stop();
 

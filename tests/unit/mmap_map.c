@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 TestSuite(mmap_map, .init = support_begin, .fini = support_end, .timeout = 10);
@@ -130,6 +131,27 @@ Test(mmap_map, maps_a_stream_after_writing_its_buffer, .timeout = 10)
     cr_assert_eq(memcmp(map.addr, "in the buffer", 13), 0);
     cr_assert_eq(ftell(stream), 13);
     cr_assert_eq(fputs("!", stream) >= 0 && fclose(stream) == 0, 1, "the stream was closed");
+    mmap_free(&map);
+}
+
+/* Flushing a stream that was read from would drop what was pushed back and move the position. */
+Test(mmap_map, leaves_a_stream_alone_that_was_read_from, .timeout = 10)
+{
+    const char *path = support_path("file");
+    support_write_file(path, 100);
+    struct mmap map = { 0 };
+    FILE *stream = fopen(path, "r+");
+    fgetc(stream);
+    fgetc(stream);
+    ungetc('!', stream);
+    off_t position = lseek(fileno(stream), 0, SEEK_CUR);
+
+    cr_assert_eq(mmap_map(&map, &(struct mmap_args){ .file = { .stream = stream } }), 0);
+
+    cr_assert_eq(lseek(fileno(stream), 0, SEEK_CUR), position);
+    cr_assert_eq(fgetc(stream), '!');
+    cr_assert_eq(fgetc(stream), support_byte(2));
+    fclose(stream);
     mmap_free(&map);
 }
 
@@ -355,7 +377,8 @@ Test(mmap_map, is_denied_what_a_descriptor_was_not_opened_for, .timeout = 10)
 {
     const char *path = support_path("file");
     support_write_file(path, 10);
-    int reader = open(path, O_RDONLY), writer = open(path, O_WRONLY);
+    int reader = open(path, O_RDONLY), writer = open(path, O_WRONLY), pointer = open(path, O_PATH);
+    uint64_t size = 0;
 
     assert_fails(&(struct mmap_args){ .file = { .fd = &reader }, .access = MMAP_WRITE },
                  MMAP_ACCESS_DENIED, "write with a read-only descriptor");
@@ -363,8 +386,16 @@ Test(mmap_map, is_denied_what_a_descriptor_was_not_opened_for, .timeout = 10)
                  "read with a write-only descriptor");
     assert_fails(&(struct mmap_args){ .file = { .fd = &reader }, .access = MMAP_WRITE, .size = 20 },
                  MMAP_ACCESS_DENIED, "extend with a read-only descriptor");
+    assert_fails(&(struct mmap_args){ .file = { .fd = &writer }, .access = MMAP_WRITE, .size = 20 },
+                 MMAP_ACCESS_DENIED, "extend with a write-only descriptor");
+    assert_fails(&(struct mmap_args){ .file = { .fd = &pointer } }, MMAP_ACCESS_DENIED,
+                 "a descriptor that only points to the file");
+    cr_assert_eq(mmap_filesize(&(struct mmap_file){ .fd = &pointer }, &size), 0);
+    cr_assert_eq(size, 10, "it tells the size all the same");
+    cr_assert_eq(mmap_set_filesize(&(struct mmap_file){ .fd = &writer }, 20), 0);
     close(reader);
     close(writer);
+    close(pointer);
 }
 
 static const char *map_as_nobody(void *path)
@@ -610,6 +641,50 @@ Test(mmap_map, does_not_create_a_file_without_a_size, .timeout = 10)
     ASSERT_NOTHING_LEFT();
 }
 
+Test(mmap_map, fails_with_not_found_when_there_is_no_folder, .timeout = 10)
+{
+    const char *path = support_path("missing/file");
+
+    assert_fails(&(struct mmap_args){ .file = { .path = path }, .access = MMAP_WRITE, .size = 10 },
+                 MMAP_NOT_FOUND, "with a size");
+    assert_fails(&(struct mmap_args){ .file = { .path = path }, .access = MMAP_WRITE },
+                 MMAP_NOT_FOUND, "without");
+    cr_assert_eq(chdir(support_folder()), 0);
+    assert_fails(&(struct mmap_args){ .file = { .path = "new" }, .access = MMAP_WRITE },
+                 MMAP_FILE_TOO_SHORT, "the current folder");
+}
+
+/* The holder of a lease is told by a signal that somebody waits for it. */
+static const char *map_leased_file(void *path)
+{
+    struct mmap map = { 0 };
+    int status = 0, signal = 0, fd = open(path, O_RDWR | O_CLOEXEC);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGIO);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+        return SUPPORT_SKIP "no leases here";
+
+    pid_t waiter = fork();
+    if (waiter == 0)
+        _exit(mmap_map(&map, &(struct mmap_args){ .file = { .path = path } }) == 0 ? 0 : 1);
+    sigwait(&signals, &signal);
+    usleep(50000);
+    EXPECT(waitpid(waiter, &status, WNOHANG) == 0);
+    EXPECT(fcntl(fd, F_SETLEASE, F_UNLCK) == 0);
+    EXPECT(waitpid(waiter, &status, 0) == waiter && status == 0);
+    return NULL;
+}
+
+Test(mmap_map, waits_for_the_end_of_a_lease, .timeout = 20)
+{
+    char *path = (char *)support_path("file");
+    support_write_file(path, 10);
+
+    ASSERT_CHILD(support_child(map_leased_file, path));
+}
+
 Test(mmap_map, obeys_exclusive_and_existing, .timeout = 10)
 {
     const char *path = support_path("file");
@@ -634,6 +709,10 @@ Test(mmap_map, obeys_exclusive_and_existing, .timeout = 10)
             .file = { .fd = &fd }, .access = MMAP_WRITE, .size = 10, .flags = MMAP_EXCLUSIVE },
         MMAP_EXISTS, "exclusive descriptor");
     close(fd);
+    assert_fails(
+        &(struct mmap_args){
+            .file = { .fd = &fd }, .access = MMAP_WRITE, .size = 10, .flags = MMAP_EXCLUSIVE },
+        MMAP_INVALID_ARG, "closed descriptor");
 }
 
 Test(mmap_map, creates_with_the_mode_asked_for, .timeout = 10)

@@ -311,13 +311,17 @@ Test(mmap_map, is_denied_what_is_no_plain_object, .timeout = 20)
     const char *target = support_path("target");
     support_write_file(target, 100);
     chmod(target, 0600);
-    const char *link = support_tagname("link"), *dangling = support_tagname("dangling");
+    const char *soft = support_tagname("soft"), *dangling = support_tagname("dangling");
+    const char *second = support_tagname("second"), *hard = support_tagname("hard");
     const char *folder = support_tagname("folder"), *fifo = support_tagname("fifo");
-    symlink(target, support_shm_path(link));
+    symlink(target, support_shm_path(soft));
     symlink(support_path("missing"), support_shm_path(dangling));
+    support_write_file(support_shm_path(second), 10);
+    chmod(support_shm_path(second), 0600);
+    cr_assert_eq(link(support_shm_path(second), support_shm_path(hard)), 0);
     mkdir(support_shm_path(folder), 0700);
     mkfifo(support_shm_path(fifo), 0600);
-    const char *const names[] = { link, dangling, folder, fifo };
+    const char *const names[] = { soft, dangling, hard, second, folder, fifo };
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct mmap_args args = { .file = { .tagname = names[i] }, .size = 10 };
@@ -525,6 +529,8 @@ static const char *fill_small_shm(void *tagname)
     args.size = 900 << 10;
     EXPECT(mmap_map(&map, &args) == 0);
     memset(map.addr, 1, map.size);
+    args.flags = MMAP_EXCLUSIVE; /* a taken name is one, whether there is room or not */
+    EXPECT(mmap_map(&map, &args) == MMAP_EXISTS);
     return NULL;
 }
 

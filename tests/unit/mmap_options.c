@@ -316,6 +316,37 @@ Test(mmap_options, huge_prefer_works_with_and_without_huge_pages, .timeout = 10)
     }
 }
 
+Test(mmap_options, huge_pages_need_an_address_of_theirs, .timeout = 10)
+{
+    struct mmap map = { 0 };
+    unsigned char *addr = (unsigned char *)(uintptr_t)0x180000000000u;
+
+    cr_assert_eq(mmap_map(&map, &(struct mmap_args){ .size = HUGE_BYTES,
+                                                     .addr = addr + mmap_pagesize(),
+                                                     .flags = MMAP_HUGE_REQUIRE }),
+                 MMAP_INVALID_ARG);
+    cr_assert_eq(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = HUGE_BYTES,
+                                                               .addr = addr + mmap_pagesize(),
+                                                               .flags = MMAP_HUGE_REQUIRE }),
+                 MMAP_INVALID_ARG);
+}
+
+/* Their pages have a size that mmap_free() would have to know. */
+Test(mmap_options, files_of_huge_pages_are_unsupported, .timeout = 10)
+{
+    struct mmap map = { 0 };
+    int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+    if (fd < 0)
+        cr_skip_test("no huge pages here");
+    cr_assert_eq(ftruncate(fd, HUGE_BYTES), 0);
+    uint64_t size;
+
+    cr_assert_eq(mmap_map(&map, &(struct mmap_args){ .file = { .fd = &fd } }), MMAP_UNSUPPORTED);
+    cr_assert_eq(mmap_filesize(&(struct mmap_file){ .fd = &fd }, &size), 0);
+    cr_assert_eq(size, HUGE_BYTES);
+    close(fd);
+}
+
 Test(mmap_options, huge_prefer_works_on_files, .timeout = 10)
 {
     struct mmap map = { 0 };

@@ -157,6 +157,13 @@ uint64_t support_file_size(const char *path)
     return stat(path, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
 }
 
+uint64_t support_file_blocks(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : UINT64_MAX;
+}
+
 unsigned support_file_mode(const char *path)
 {
     struct stat status;

@@ -47,7 +47,8 @@ bool support_has_bytes(const void *bytes, uint64_t position, uint64_t size);
 bool support_is_zero(const void *bytes, uint64_t size);
 
 bool support_exists(const char *path);
-uint64_t support_file_size(const char *path); /* UINT64_MAX: there is none */
+uint64_t support_file_size(const char *path);   /* UINT64_MAX: there is none */
+uint64_t support_file_blocks(const char *path); /* bytes on the disk */
 unsigned support_file_mode(const char *path);
 
 /* Open descriptors of this process. */
