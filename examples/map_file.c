@@ -2,7 +2,7 @@
 /*
  * Map a file, change it in memory, flush it, and look at it again through a second mapping.
  *
- *      map_file FILE
+ *      map_file FILE      what was in it is lost
  */
 #include <mring.h>
 
@@ -29,12 +29,14 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* Write access creates the file and makes it as long as asked for, to the byte. */
-    int err = mmap_map(&map, &(struct mmap_args){
-                                 .file.path = argv[1],
-                                 .access = MMAP_WRITE,
-                                 .size = sizeof text - 1,
-                             });
+    /* Create the file, or make an old one exactly this long; its blocks are reserved. */
+    struct mmap_file file = { .path = argv[1] };
+    int err = mmap_set_filesize(&file, sizeof text - 1);
+    if (err != 0)
+        return fail("set the size", err);
+
+    /* Without a size, the whole file is mapped. */
+    err = mmap_map(&map, &(struct mmap_args){ .file = file, .access = MMAP_WRITE });
     if (err != 0)
         return fail("map for writing", err);
     memcpy(map.addr, text, sizeof text - 1);
@@ -45,8 +47,8 @@ int main(int argc, char **argv)
         return fail("flush", err);
     mmap_free(&map);
 
-    /* Without a size, the whole file is mapped; without an access, for reading. */
-    err = mmap_map(&again, &(struct mmap_args){ .file.path = argv[1] });
+    /* Without an access, it is mapped for reading. */
+    err = mmap_map(&again, &(struct mmap_args){ .file = file });
     if (err != 0)
         return fail("map for reading", err);
     bool same = again.size == sizeof text - 1 && memcmp(again.addr, text, sizeof text - 1) == 0;

@@ -75,7 +75,7 @@ killed_reader() {
     "$ringcat" -q -w "$tag" < in & writer=$!
     await_name $writer
     for pause in 0.02 0.01 0.03 0.01 0.02; do
-        "$ringcat" -q -c -r "$tag" 1<> out & reader=$!
+        "$ringcat" -q -c -r "$tag" 1<> out 2> errors & reader=$!
         sleep $pause
         kill -9 $reader 2> /dev/null
         wait $reader 2> /dev/null
@@ -91,7 +91,7 @@ killed_writer() {
     "$ringcat" -q -r "$tag" > out & reader=$!
     await_name $reader
     for pause in 0.02 0.01 0.03; do
-        "$ringcat" -q -c -w "$tag" < in & writer=$!
+        "$ringcat" -q -c -w "$tag" < in 2> errors & writer=$!
         sleep $pause
         kill -9 $writer 2> /dev/null
         wait $writer 2> /dev/null
