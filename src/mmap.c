@@ -214,8 +214,8 @@ static int create_exclusively(struct os_object *object, const struct mmap_file *
     if (err == 0)
         mmap_os_close(object);
 
-    /* Denied: something that no name should lead to is there all the same. */
-    return err == 0 || (err == MMAP_ACCESS_DENIED && file->tagname != NULL) ? MMAP_EXISTS : err;
+    /* Denied: what is there is no shared memory, or not ours, but it is there. */
+    return err == 0 || err == MMAP_ACCESS_DENIED ? MMAP_EXISTS : err;
 }
 
 /*

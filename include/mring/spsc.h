@@ -113,7 +113,7 @@ MRING_API int mring_spsc_create(struct mring_spsc *ring, const struct mring_args
  *             bad_magic, bad_version, bad_kind, bad_capacity, bad_type
  *                                         there is something else under the name; it is unharmed
  *             corrupt                     the header or the positions contradict themselves
- *             invalid_arg                 no tagname; as above
+ *             invalid_arg                 no tagname, or MMAP_EXCLUSIVE; as above
  *             and those of mmap_mirror()
  *   thread    any; blocking (system calls)
  */

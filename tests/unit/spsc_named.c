@@ -231,6 +231,8 @@ Test(mring_spsc_open, refuses_what_does_not_fit_the_arguments, .timeout = 5)
         { { .tagname = ring_name, .capacity = 1, .flags = MRING_ANY_CAPACITY }, MMAP_INVALID_ARG },
         { { .tagname = ring_name, .flags = 1u << 20 }, MMAP_INVALID_ARG },
         { { .tagname = ring_name, .map_flags = 1u << 30 }, MMAP_INVALID_ARG },
+        { { .tagname = missing, .capacity = smallest(), .map_flags = MMAP_EXCLUSIVE },
+          MMAP_INVALID_ARG },
         { { .capacity = smallest() }, MMAP_INVALID_ARG },
         { { .tagname = ".hidden", .capacity = smallest() }, MMAP_INVALID_ARG },
         { { .tagname = "", .capacity = smallest() }, MMAP_INVALID_ARG },
