@@ -322,51 +322,44 @@ static int reserve_range(struct mmap *map, const struct request *request, uint64
     return err;
 }
 
-/* Give the range back. Without one, nothing. */
-static void release_range(struct mmap *map)
-{
-    if (map->base != NULL)
-        mmap_os_release(map->base, map->length);
-    map->base = NULL;
-}
-
-/* The same, but for a piece of it that is somebody else's by now. */
-static int release_around(struct mmap *map, unsigned char *piece, uint64_t length)
-{
-    unsigned char *base = map->base, *end = base + map->length;
-
-    if (piece > base)
-        mmap_os_release(base, (uint64_t)(piece - base));
-    if (piece + length < end)
-        mmap_os_release(piece + length, (uint64_t)(end - piece) - length);
-    map->base = NULL;
-    return MMAP_OUT_OF_MEM;
-}
-
 /*
  * Fill the range with pieces of an object, or of anonymous memory when `object` is NULL. The lead
- * and the first copy are neighbours in the object too. On failure the range is a reservation again,
- * to be filled otherwise or released, unless map->base is NULL.
+ * and the first copy are neighbours in the object too. On failure the range is still held, and may
+ * be filled in another way.
  */
 static int map_pieces(struct mmap *map, const struct request *request,
                       const struct os_object *object, uint64_t length)
 {
     uint64_t start = is_anonymous(request) ? 0 : request->offset - request->lead_size;
-    unsigned char *piece = map->base;
-    uint64_t size = request->lead_size + length;
-    int err = mmap_os_map(NULL, piece, object, start, size, request->access);
+    int err =
+        mmap_os_map(NULL, map->base, object, start, request->lead_size + length, request->access);
 
     for (uint64_t i = 1; err == 0 && i < request->times; i++) {
-        piece = piece_at(map, i, length);
-        size = length;
-        err = object != NULL ? mmap_os_map(NULL, piece, object, start + request->lead_size, size,
-                                           request->access)
-                             : mmap_os_alias(map->addr, piece, size);
+        void *piece = piece_at(map, i, length);
+
+        if (object == NULL)
+            err = mmap_os_alias(map->addr, piece, length);
+        else
+            err = mmap_os_map(NULL, piece, object, start + request->lead_size, length,
+                              request->access);
     }
-    if (err == OS_RANGE_LOST)
-        return release_around(map, piece, size);
-    if (err != 0)
-        mmap_os_clear(map->base, map->length);
+    return err;
+}
+
+/* One piece at any address needs no reservation. */
+static bool is_simple(const struct request *request)
+{
+    return request->times == 1 && request->lead_size == 0 && request->addr == NULL &&
+           !(request->flags & (MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE));
+}
+
+static int map_anywhere(struct mmap *map, const struct request *request,
+                        const struct os_object *object, uint64_t length)
+{
+    int err = mmap_os_map(&map->base, NULL, object, request->offset, length, request->access);
+
+    map->addr = map->base;
+    map->length = length;
     return err;
 }
 
@@ -375,26 +368,20 @@ static int map_object(struct mmap *map, const struct request *request,
                       const struct os_object *object, uint64_t size)
 {
     uint64_t length = align_up(size, mmap_os_page_size());
-    bool simple = request->times == 1 && request->lead_size == 0 && request->addr == NULL;
-    int err;
+    uint64_t alignment =
+        request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : mmap_os_alias_granularity();
 
     if (size > SIZE_MAX || length > SIZE_MAX)
         return MMAP_OUT_OF_MEM;
-    if (simple) {
-        err = mmap_os_map(&map->base, NULL, object, request->offset, length, request->access);
-        map->addr = map->base;
-        map->length = length;
-        return err;
-    }
+    if (is_simple(request))
+        return map_anywhere(map, request, object, length);
 
-    uint64_t alignment =
-        request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : mmap_os_alias_granularity();
-    err = reserve_range(map, request, length, alignment);
+    int err = reserve_range(map, request, length, alignment);
     if (err != 0)
         return err;
     err = map_pieces(map, request, object, length);
     if (err != 0)
-        release_range(map);
+        mmap_os_release(map->base, map->length);
     return err;
 }
 
@@ -431,7 +418,7 @@ static int fill_anonymous(struct mmap *map, const struct request *request, uint6
         err = map_anonymous_object(map, request, length, MMAP_HUGE_REQUIRE);
         map->huge = err == 0;
     }
-    if (err == 0 || require || map->base == NULL)
+    if (err == 0 || require)
         return err;
     err = map_pieces(map, request, NULL, length);
     return err == MMAP_UNSUPPORTED ? map_anonymous_object(map, request, length, 0) : err;
@@ -444,14 +431,19 @@ static int map_anonymous(struct mmap *map, const struct request *request)
     /* The copies of a mirror have no gaps, so its length is its size. */
     uint64_t page = huge && request->times == 1 ? OS_HUGE_PAGE : mmap_os_page_size();
     uint64_t length = align_up(request->size, page);
+
+    if (request->size > SIZE_MAX || length > SIZE_MAX)
+        return MMAP_OUT_OF_MEM;
+    if (is_simple(request))
+        return map_anywhere(map, request, NULL, length);
+
     int err =
         reserve_range(map, request, length, huge ? OS_HUGE_PAGE : mmap_os_alias_granularity());
-
     if (err != 0)
         return err;
     err = fill_anonymous(map, request, length);
     if (err != 0)
-        release_range(map);
+        mmap_os_release(map->base, map->length);
     return err;
 }
 

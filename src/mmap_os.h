@@ -20,18 +20,13 @@ struct os_object {
     intptr_t handle;
     bool owned;   /* mmap_os_close() closes the handle */
     bool created; /* made by mmap_os_create() */
+    bool huge;    /* of huge pages */
 };
 
 /*
  * Beside the bits of enum mmap_access: the object is opened for its size alone, not to be mapped.
  */
 #define OS_SIZE_ONLY (1u << 16)
-
-/*
- * Beside the named errors: part of our own reservation was lost to another mapping while it was to
- * be replaced, and must not be released.
- */
-#define OS_RANGE_LOST (-1000)
 
 /* Bytes. The page, and the distance between aliases of one page. */
 uint64_t mmap_os_page_size(void);
@@ -87,22 +82,16 @@ int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t n
 int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment);
 
 /*
- * Make a range that is ours, mapped or not, a reservation again. That takes no memory; if it fails
- * all the same, what is mapped there stays and is replaced later.
- */
-void mmap_os_clear(void *base, uint64_t length);
-
-/*
  * Map `length` bytes of an object, or anonymous memory when `object` is NULL, at `at`, which lies
  * in our own reservation and is replaced. With `at` NULL: anywhere, and *base says where.
- *   errors  OS_RANGE_LOST; after any other the reservation is whole
+ * On failure the reservation is whole, whatever the system does to a range that it replaces.
  */
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access);
 
 /*
  * Map the shared anonymous memory at `from` a second time at `to`, inside our own reservation.
- *   errors  unsupported: take an anonymous object instead; OS_RANGE_LOST, as above
+ *   errors  unsupported: take an anonymous object instead
  */
 int mmap_os_alias(void *from, void *to, uint64_t length);
 

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio_ext.h>
@@ -37,10 +36,21 @@
 #define MADV_COLLAPSE 25
 #endif
 
+/* clang's way of saying it. */
+#if defined(__has_feature) && !defined(__SANITIZE_THREAD__)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
 /* Where names live: the folder that shm_open() uses, so that ours and its are the same names. */
 #define NAME_FOLDER "/dev/shm"
 
-/* Room for a path in NAME_FOLDER, or one in /proc/self/fd. */
+/* Of the calling thread: the first one, which "self" means, may have ended, or share no files. */
+#define OWN_MAPS "/proc/thread-self/maps"
+#define OWN_FDS  "/proc/thread-self/fd"
+
+/* Room for a path in NAME_FOLDER, or one in OWN_FDS. */
 #define NAME_PATH_SIZE (sizeof NAME_FOLDER + 1 + MMAP_TAGNAME_MAX)
 
 /* Reserving blocks starts anew after a signal, so under a rain of signals take smaller steps. */
@@ -62,7 +72,7 @@ static int error_of(int code)
         { EPERM, MMAP_ACCESS_DENIED },    { ELOOP, MMAP_ACCESS_DENIED },
         { EROFS, MMAP_ACCESS_DENIED },    { ENODEV, MMAP_UNSUPPORTED },
         { EOPNOTSUPP, MMAP_UNSUPPORTED }, { ENXIO, MMAP_UNSUPPORTED },
-        { EISDIR, MMAP_UNSUPPORTED },
+        { EISDIR, MMAP_UNSUPPORTED },     { EOVERFLOW, MMAP_OUT_OF_MEM },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -73,7 +83,8 @@ static int error_of(int code)
 }
 
 /* The contents of a file of /proc are passed to `visit` block by block. */
-static bool read_proc(const char *path, void (*visit)(const char *, size_t, void *), void *context)
+static bool read_proc(const char *path, void (*visit)(const char *, size_t, uint64_t *),
+                      uint64_t *result)
 {
     char block[4096];
     ssize_t size;
@@ -82,54 +93,21 @@ static bool read_proc(const char *path, void (*visit)(const char *, size_t, void
     if (fd < 0)
         return false;
     while ((size = read(fd, block, sizeof block)) > 0)
-        visit(block, (size_t)size, context);
+        visit(block, (size_t)size, result);
     close(fd);
     return size == 0;
 }
 
-static void count_lines(const char *block, size_t size, void *context)
+static void count_lines(const char *block, size_t size, uint64_t *count)
 {
-    uint64_t *count = context;
-
     for (size_t i = 0; i < size; i++)
         *count += block[i] == '\n';
 }
 
-static void parse_number(const char *block, size_t size, void *context)
+static void parse_number(const char *block, size_t size, uint64_t *number)
 {
-    uint64_t *number = context;
-
     for (size_t i = 0; i < size && block[i] >= '0' && block[i] <= '9'; i++)
         *number = *number * 10 + (uint64_t)(block[i] - '0');
-}
-
-/* Lines of /proc/self/maps start with "start-end rwxp ", in hexadecimal digits. */
-struct map_search {
-    uint64_t start, end;
-    bool found; /* one mapping without any access has all of start .. end */
-    char line[48];
-    size_t length;
-};
-
-static void search_maps(const char *block, size_t size, void *context)
-{
-    struct map_search *search = context;
-
-    for (size_t i = 0; i < size; i++) {
-        uint64_t start, end;
-        char access[5];
-
-        if (block[i] != '\n') {
-            if (search->length < sizeof search->line - 1)
-                search->line[search->length++] = block[i];
-            continue;
-        }
-        search->line[search->length] = '\0';
-        search->length = 0;
-        if (sscanf(search->line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, access) == 3 &&
-            start <= search->start && search->end <= end && strcmp(access, "---p") == 0)
-            search->found = true;
-    }
 }
 
 /*
@@ -141,7 +119,7 @@ static bool at_map_limit(void)
     uint64_t limit = 0, maps = 0;
 
     return read_proc("/proc/sys/vm/max_map_count", parse_number, &limit) &&
-           read_proc("/proc/self/maps", count_lines, &maps) && maps + 4 > limit;
+           read_proc(OWN_MAPS, count_lines, &maps) && maps + 4 > limit;
 }
 
 static int map_error_of(int code)
@@ -189,13 +167,21 @@ static int open_patiently(const char *path, int flags, mode_t mode)
     return fd;
 }
 
+/* How a file is opened for an access. For its size alone, reading it need not be allowed. */
+static int open_flags(unsigned access)
+{
+    if (access & OS_SIZE_ONLY)
+        return access & MMAP_WRITE ? O_WRONLY : O_PATH;
+    return access & MMAP_WRITE ? O_RDWR : O_RDONLY;
+}
+
 /*
- * O_NONBLOCK: do not wait for the other end of a FIFO. It does not wait either for somebody to give
- * up his lease on a plain file, which ends, so that is waited for.
+ * What is at the path was a plain file a moment ago. In case it is not any more: do not wait for
+ * the other end of a FIFO, take no terminal. A lease on a plain file ends, so that is waited for.
  */
 static int open_path(const char *path, unsigned access, int extra_flags, mode_t mode)
 {
-    int flags = (access & MMAP_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | extra_flags;
+    int flags = open_flags(access) | O_CLOEXEC | O_NOCTTY | extra_flags;
     int fd = open_patiently(path, flags | O_NONBLOCK, mode);
 
     return fd < 0 && errno == EAGAIN ? open_patiently(path, flags, mode) : fd;
@@ -221,14 +207,6 @@ static int check_name(const struct stat *status, unsigned flags, unsigned mode)
     if (status->st_uid != geteuid() || (status->st_mode & 07777 & ~wanted) != 0)
         return MMAP_ACCESS_DENIED;
     return 0;
-}
-
-static int open_name(const char *tagname, unsigned access)
-{
-    char path[NAME_PATH_SIZE];
-
-    name_path(path, tagname);
-    return open_path(path, access, O_NOFOLLOW, 0);
 }
 
 /* The caller's own descriptor: is it open, and for this access? */
@@ -261,29 +239,7 @@ static int borrow_stream(struct os_object *object, FILE *stream, unsigned access
     return err;
 }
 
-static int open_source(struct os_object *object, const struct mmap_file *file, unsigned access)
-{
-    if (file->handle != NULL)
-        return MMAP_UNSUPPORTED;
-    if (file->fd != NULL)
-        return borrow_fd(object, *file->fd, access);
-    if (file->stream != NULL)
-        return borrow_stream(object, file->stream, access);
-
-    int fd =
-        file->path != NULL ? open_path(file->path, access, 0, 0) : open_name(file->tagname, access);
-
-    /* A folder or a socket squats the name. A link is ELOOP, and access_denied too. */
-    if (fd < 0 && file->tagname != NULL && (errno == EISDIR || errno == ENXIO))
-        return MMAP_ACCESS_DENIED;
-    if (fd < 0)
-        return error_of(errno);
-    object->handle = fd;
-    object->owned = true;
-    return 0;
-}
-
-/* Its pages have a size of their own, which the caller can't be expected to know. */
+/* A file of huge pages has a page size that the caller can't be expected to know. */
 static bool is_hugetlb(int fd)
 {
     struct statfs system;
@@ -291,22 +247,64 @@ static bool is_hugetlb(int fd)
     return fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
 }
 
+/* Only plain files are mapped. Anything else under a name was put there by somebody else. */
+static int check_kind(const struct stat *status, const struct mmap_file *file, unsigned flags,
+                      unsigned mode)
+{
+    if (!S_ISREG(status->st_mode))
+        return file->tagname != NULL ? MMAP_ACCESS_DENIED : MMAP_UNSUPPORTED;
+    return file->tagname != NULL ? check_name(status, flags, mode) : 0;
+}
+
+/* Look before opening, which has effects of its own on FIFOs, terminals and leased files. */
+static int open_file(struct os_object *object, const struct mmap_file *file, unsigned access,
+                     unsigned flags, unsigned mode)
+{
+    char name[NAME_PATH_SIZE];
+    const char *path = file->path;
+    struct stat status;
+
+    if (file->tagname != NULL) {
+        name_path(name, file->tagname);
+        path = name;
+    }
+    if ((file->tagname != NULL ? lstat(path, &status) : stat(path, &status)) != 0)
+        return error_of(errno);
+    int err = check_kind(&status, file, flags, mode);
+    if (err != 0)
+        return err;
+
+    int fd = open_path(path, access, file->tagname != NULL ? O_NOFOLLOW : 0, 0);
+    if (fd < 0)
+        return error_of(errno);
+    object->handle = fd;
+    object->owned = true;
+    return 0;
+}
+
 int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigned access,
                  unsigned flags, unsigned mode)
 {
     struct stat status;
-    int err = open_source(object, file, access);
+    int err;
 
+    if (file->handle != NULL)
+        return MMAP_UNSUPPORTED;
+    if (file->fd != NULL)
+        err = borrow_fd(object, *file->fd, access);
+    else if (file->stream != NULL)
+        err = borrow_stream(object, file->stream, access);
+    else
+        err = open_file(object, file, access, flags, mode);
     if (err != 0)
         return err;
-    object->created = false;
+
+    object->created = object->huge = false;
     if (fstat(fd_of(object), &status) != 0)
         err = error_of(errno);
-    else if (!S_ISREG(status.st_mode))
-        err = file->tagname != NULL ? MMAP_ACCESS_DENIED : MMAP_UNSUPPORTED;
-    else if (file->tagname != NULL)
-        err = check_name(&status, flags, mode);
-    else if (!(access & OS_SIZE_ONLY) && is_hugetlb(fd_of(object)))
+    else
+        err = check_kind(&status, file, flags, mode);
+    if (err == 0 && !(access & OS_SIZE_ONLY) && is_hugetlb(fd_of(object)))
         err = MMAP_UNSUPPORTED;
     if (err != 0)
         mmap_os_close(object);
@@ -319,11 +317,11 @@ bool mmap_os_has_folder(const char *path)
     const char *slash = strrchr(path, '/');
     size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
 
-    assert(length < sizeof folder - 1); /* or it could not have been looked up */
-
+    if (length + sizeof "." > sizeof folder)
+        return false;
     memcpy(folder, path, length);
     strcpy(folder + length, ".");
-    return access(folder, F_OK) == 0;
+    return faccessat(AT_FDCWD, folder, F_OK, AT_EACCESS) == 0;
 }
 
 /* Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may insist on it. */
@@ -373,6 +371,7 @@ int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsig
     object->handle = fd;
     object->owned = true;
     object->created = true;
+    object->huge = flags & MMAP_HUGE_REQUIRE;
     return 0;
 }
 
@@ -380,7 +379,7 @@ int mmap_os_publish(const struct os_object *object, const struct mmap_file *file
 {
     char unnamed[NAME_PATH_SIZE], path[NAME_PATH_SIZE];
 
-    snprintf(unnamed, sizeof unnamed, "/proc/self/fd/%d", fd_of(object));
+    snprintf(unnamed, sizeof unnamed, OWN_FDS "/%d", fd_of(object));
     name_path(path, file->tagname);
     if (linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
         return 0;
@@ -452,33 +451,51 @@ static int reserve_blocks(int fd, uint64_t old_size, uint64_t new_size,
     return 0;
 }
 
-static bool is_unsupported(int code)
+/* The last two: what glibc's emulation says of descriptors that it cannot write to at will. */
+static bool cannot_reserve(int code)
 {
-    return code == EOPNOTSUPP || code == EINVAL || code == ENODEV || code == ENOSYS;
+    return code == EOPNOTSUPP || code == EINVAL || code == ENODEV || code == ENOSYS ||
+           code == EBADF || code == ESPIPE;
 }
 
 /*
- * A file system that can't reserve behind the end may do so in front of it, or glibc does it by
- * writing zeros; one that can't reserve at all just gets the new size.
+ * Nobody sees a new size before all blocks are there: they are reserved behind the end first, and
+ * then once more, which moves the end. That never cuts what somebody else has added meanwhile, as
+ * ftruncate() might. A file system that can't reserve behind the end may do so the second time, or
+ * glibc does it by writing zeros; one that can't reserve at all just gets the new size.
  */
+static int extend(int fd, uint64_t old_size, uint64_t new_size, bool *hidden)
+{
+    int code = reserve_blocks(fd, old_size, new_size, reserve_hidden);
+
+    *hidden = !cannot_reserve(code);
+    if (code == 0 || !*hidden)
+        code = reserve_blocks(fd, old_size, new_size, posix_fallocate);
+    if (cannot_reserve(code))
+        return truncate_to(fd, new_size);
+    return code == 0 ? 0 : error_of(code);
+}
+
 static int grow(int fd, uint64_t old_size, uint64_t new_size)
 {
     struct rlimit limit;
+    struct stat before, after;
+    bool hidden;
 
     /* Beyond this limit the kernel does not return an error, it kills. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         new_size > limit.rlim_cur)
         return MMAP_FILE_TOO_BIG;
-
-    int code = reserve_blocks(fd, old_size, new_size, reserve_hidden);
-    if (is_unsupported(code))
-        code = reserve_blocks(fd, old_size, new_size, posix_fallocate);
-    int err = code == 0 || is_unsupported(code) ? truncate_to(fd, new_size) : error_of(code);
+    if (fstat(fd, &before) != 0)
+        return error_of(errno);
+    int err = extend(fd, old_size, new_size, &hidden);
+    if (err == 0 || fstat(fd, &after) != 0)
+        return err;
 
     /* What was reserved goes back; what somebody else has added meanwhile does not. */
-    struct stat status;
-    if (err != 0 && fstat(fd, &status) == 0 && (uint64_t)status.st_size >= old_size &&
-        (uint64_t)status.st_size <= new_size)
+    uint64_t size = (uint64_t)after.st_size;
+    if (hidden ? size == old_size && after.st_blocks > before.st_blocks
+               : size > old_size && size <= new_size)
         truncate_to(fd, old_size);
     return err;
 }
@@ -569,41 +586,37 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
     return addr != NULL ? reserve_at(base, addr, length) : reserve_aligned(base, length, alignment);
 }
 
-void mmap_os_clear(void *base, uint64_t length)
-{
-    mmap(base, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-}
-
 /*
- * A fixed mapping has failed. Kernels before 6.12 may have unmapped what was at the address before
- * they found out: then take the hole back. If it isn't to be had, the reservation is there, as it
- * ought to be, or another thread was faster, whose mapping is not ours to touch. Without /proc the
- * first is believed.
+ * Put a mapping that was made elsewhere over our own reservation. MAP_FIXED would do it in one
+ * step, but kernels before 6.12 unmap the target first and may find then that there is not the
+ * memory, which leaves a hole that another thread may get. Moving needs no memory to speak of, and
+ * the number of mappings is checked before the target is touched.
  */
-static int keep_reservation(void *at, uint64_t length, int err)
+static int move(void *from, void *to, uint64_t length)
 {
-    void *base;
-
-    if (reserve_at(&base, at, length) == 0)
-        return err;
-    struct map_search search = { .start = (uintptr_t)at, .end = (uintptr_t)at + length };
-    bool known = read_proc("/proc/self/maps", search_maps, &search);
-    return known && !search.found ? OS_RANGE_LOST : err;
+    if (mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
+        return 0;
+    int err = map_error_of(errno);
+    munmap(from, length);
+    return err;
 }
 
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access)
 {
     bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
-    int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0) |
-                (at != NULL ? MAP_FIXED : 0);
-    void *start =
-        mmap(at, length, protection_of(access), flags, object ? fd_of(object) : -1, (off_t)offset);
+    int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0);
+    int fd = object == NULL ? -1 : fd_of(object);
 
-    if (start == MAP_FAILED) {
-        int err = map_error_of(errno);
-        return at == NULL ? err : keep_reservation(at, length, err);
-    }
+    /* Kernels before 5.17 don't move huge pages. They were reserved, so there is the memory. */
+    bool fixed = at != NULL && object != NULL && object->huge;
+    void *start = mmap(fixed ? at : NULL, length, protection_of(access),
+                       flags | (fixed ? MAP_FIXED : 0), fd, (off_t)offset);
+
+    if (start == MAP_FAILED)
+        return map_error_of(errno);
+    if (at != NULL && !fixed)
+        return move(start, at, length);
     if (base != NULL)
         *base = start;
     return 0;
@@ -619,15 +632,16 @@ int mmap_os_alias(void *from, void *to, uint64_t length)
 #else
 /*
  * With an old size of 0, mremap() leaves a shared mapping where it is and maps the same pages at
- * the new address as well: a mirror without a descriptor. MREMAP_FIXED replaces our reservation
- * there.
+ * another address as well: a mirror without a descriptor.
  */
 int mmap_os_alias(void *from, void *to, uint64_t length)
 {
-    if (mremap(from, 0, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
-        return 0;
+    void *start = mremap(from, 0, length, MREMAP_MAYMOVE);
+
+    if (start != MAP_FAILED)
+        return move(start, to, length);
     int err = map_error_of(errno);
-    return keep_reservation(to, length, err == MMAP_MAP_LIMIT ? err : MMAP_UNSUPPORTED);
+    return err == MMAP_MAP_LIMIT ? err : MMAP_UNSUPPORTED;
 }
 #endif
 

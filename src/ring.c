@@ -213,8 +213,11 @@ static int attach(struct mmap *map, struct ring_header *header, enum ring_kind k
     if (err != 0)
         return err;
     *again = memcmp((unsigned char *)found.addr - header->data_offset, header, sizeof *header) != 0;
-    if (*again)
-        return mmap_free(&found);
+    if (*again) {
+        err = mmap_free(&found);
+        *again = err == 0;
+        return err;
+    }
     *map = found;
     return 0;
 }

@@ -136,7 +136,8 @@ enum mmap_flags {
     MMAP_LOCK = 1 << 4,         /* keep the pages in memory; counts once, not once per copy */
     MMAP_HUGE_PREFER = 1 << 5,  /* huge pages if they can be had; see the field `huge` */
     MMAP_HUGE_REQUIRE = 1 << 6, /* huge pages or an error; anonymous memory only */
-    MMAP_DONTFORK = 1 << 7,     /* a forked child does not get this mapping */
+    MMAP_DONTFORK = 1 << 7,     /* a forked child does not get this mapping; there the range may
+                                   become another one's, so the child must not free the map */
     MMAP_NODUMP = 1 << 8        /* a core dump has the first copy of a mirror, not all */
 };
 
@@ -317,7 +318,8 @@ MRING_API uint64_t mmap_aligned_size(uint64_t bytes, enum mmap_direction directi
 MRING_API void *mmap_aligned_addr(const void *addr, enum mmap_direction direction);
 
 /*
- * The size of a file or a name, in bytes. The file's position does not move.
+ * The size of a file or a name, in bytes. The file's position does not move,
+ * and it need not be readable.
  *
  *   size      written on success only
  *   errors    not_found      no such file or name
@@ -332,7 +334,9 @@ MRING_API int mmap_filesize(const struct mmap_file *file, uint64_t *size);
  * are reserved; what remains keeps its contents. Do not shorten a file that is mapped: touching the
  * lost part is a signal.
  *
- *   errors    disk_full, file_too_big  the file keeps its size
+ *   errors    not_found                no such folder
+ *             exists                   a dangling symbolic link
+ *             disk_full, file_too_big  the file keeps its size
  *             invalid_arg              as above; or over 2^63 - 1 bytes
  *             unsupported              a tagname (its size never changes), or not a plain file
  *             access_denied            also: a descriptor that is not open for writing

@@ -43,7 +43,8 @@ MRING_API const char *mring_errmsg(int err, char *buffer, size_t size);
 /* ---- creation -------------------------------------------------------------------------------- */
 
 enum mring_flags {
-    MRING_NOWAIT = 1 << 0, /* no side ever sleeps: publishing pays no fence; _wait calls spin */
+    MRING_NOWAIT = 1 << 0, /* no side ever sleeps: publishing pays no fence; _wait calls spin. For
+                              creation; who attaches gets what the ring has */
     MRING_ANY_CAPACITY = 1 << 1 /* attach whatever the capacity is; `capacity` is for creation */
 };
 
@@ -52,7 +53,9 @@ struct mring_args {
     const char *tagname; /* see struct mmap_file; default: an anonymous ring */
     uint64_t capacity;   /* bytes, as mring_capacity() gives them */
     unsigned flags;      /* enum mring_flags */
-    unsigned map_flags;  /* enum mmap_flags, for the memory */
+    unsigned map_flags;  /* enum mmap_flags, for the memory. MMAP_HUGE_REQUIRE makes an anonymous
+                            ring of the system's pool of huge pages; MMAP_HUGE_PREFER has the kernel
+                            find some for capacities of 2 MiB and more */
     unsigned mode;       /* permissions of a name that is created; default: 0600 */
 
     /* What the data is, in the users' own words. An attach with another tag is bad_type; zeros

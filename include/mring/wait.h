@@ -58,7 +58,7 @@ MRING_STATIC_ASSERT(sizeof(struct mring_event) == 12, "format");
  */
 struct mring_spin {
     uint32_t debt;  /* what looking in vain has cost, less what successes have paid back */
-    uint32_t waits; /* number of waits since it paid last */
+    uint32_t waits; /* number of waits without credit */
 };
 
 /* A sleeper looks around for itself after this time at the latest, whatever its timeout is. */

@@ -28,13 +28,14 @@ static _Thread_local struct {
     unsigned failing;
     int error;
     const char *hit;
-    const char *always_function;
-    int always_error;
+    void (*meanwhile)(void);
+    struct {
+        const char *function;
+        int error;
+    } always[2];
     bool old_kernel;
     bool inheritable;
     unsigned shmlba_pages;
-    enum inject_hole hole;
-    unsigned char *squatter; /* what was mapped into the hole */
     bool foreign;
     uint64_t size_at_failure;
 } plan;
@@ -60,14 +61,22 @@ void inject_row(const char *function, unsigned k, unsigned count, int error)
 
 void inject_always(const char *function, int error)
 {
-    plan.always_function = function;
-    plan.always_error = error;
+    size_t slot = plan.always[0].function == NULL ? 0 : 1;
+
+    plan.always[slot].function = function;
+    plan.always[slot].error = error;
+}
+
+void inject_meanwhile(void (*meanwhile)(void))
+{
+    plan.meanwhile = meanwhile;
 }
 
 const char *inject_stop(void)
 {
     plan.armed = false;
-    plan.always_function = NULL;
+    plan.meanwhile = NULL;
+    plan.always[0].function = plan.always[1].function = NULL;
     return plan.hit;
 }
 
@@ -79,17 +88,6 @@ void inject_old_kernel(bool old)
 void inject_shmlba(unsigned pages)
 {
     plan.shmlba_pages = pages;
-}
-
-void inject_hole(enum inject_hole hole)
-{
-    plan.hole = hole;
-    plan.squatter = NULL;
-}
-
-unsigned char *inject_squatter(void)
-{
-    return plan.squatter;
 }
 
 bool inject_saw_inheritable(void)
@@ -115,8 +113,10 @@ const struct inject_msync *inject_last_msync(void)
 /* The code with which this call has to fail, or 0. */
 static int next_error(const char *function)
 {
-    if (plan.always_function != NULL && strcmp(plan.always_function, function) == 0)
-        return plan.always_error;
+    for (size_t i = 0; i < 2; i++) {
+        if (plan.always[i].function != NULL && strcmp(plan.always[i].function, function) == 0)
+            return plan.always[i].error;
+    }
     if (!plan.armed || (plan.function != NULL && strcmp(plan.function, function) != 0))
         return 0;
     if (plan.passing > 0) {
@@ -127,6 +127,8 @@ static int next_error(const char *function)
         return 0;
     plan.failing--;
     plan.hit = function;
+    if (plan.meanwhile != NULL)
+        plan.meanwhile();
     return plan.error;
 }
 
@@ -199,14 +201,7 @@ WRAP(int, fstat64, (int fd, struct stat *status))
 
 WRAP(int, ftruncate64, (int fd, off_t size))
 {
-    if (!fails("ftruncate"))
-        return __real_ftruncate64(fd, size);
-
-    struct stat status;
-    int error = errno;
-    plan.size_at_failure = __real_fstat64(fd, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
-    errno = error;
-    return -1;
+    return fails("ftruncate") ? -1 : __real_ftruncate64(fd, size);
 }
 
 WRAP(int, getrlimit64, (int resource, struct rlimit *limit))
@@ -242,7 +237,6 @@ WRAP(int, mlock, (const void *addr, size_t length))
 
 int __real_munmap(void *addr, size_t length);
 int __real_msync(void *addr, size_t length, int flags);
-void *__real_mmap64(void *addr, size_t length, int protection, int flags, int fd, off_t offset);
 
 /* A range with a hole is not ours as a whole: another thread could have mapped something there. */
 static void expect_ours(void *addr, size_t length)
@@ -253,29 +247,13 @@ static void expect_ours(void *addr, size_t length)
     errno = error;
 }
 
-/* A call that fails has unmapped what was at its fixed address, and somebody is quick. */
-static void *fail_with_a_hole(void *addr, size_t length)
-{
-    int error = errno;
-
-    if (plan.hole != INJECT_NO_HOLE)
-        __real_munmap(addr, length);
-    if (plan.hole == INJECT_SQUATTED_HOLE)
-        plan.squatter = __real_mmap64(addr, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    errno = error;
-    return MAP_FAILED;
-}
-
 WRAP(void *, mmap64, (void *addr, size_t length, int protection, int flags, int fd, off_t offset))
 {
     if (plan.old_kernel)
         flags &= ~MAP_FIXED_NOREPLACE;
     if (flags & MAP_FIXED)
         expect_ours(addr, length);
-    if (!fails("mmap"))
-        return __real_mmap64(addr, length, protection, flags, fd, offset);
-    return flags & MAP_FIXED ? fail_with_a_hole(addr, length) : MAP_FAILED;
+    return fails("mmap") ? MAP_FAILED : __real_mmap64(addr, length, protection, flags, fd, offset);
 }
 
 void *__real_mremap(void *from, size_t old_size, size_t new_size, int flags, ...);
@@ -287,10 +265,11 @@ void *__wrap_mremap(void *from, size_t old_size, size_t new_size, int flags, ...
     va_start(list, flags);
     void *to = flags & MREMAP_FIXED ? va_arg(list, void *) : NULL;
     va_end(list);
-    expect_ours(to, new_size);
-    if (!fails("mremap"))
-        return __real_mremap(from, old_size, new_size, flags, to);
-    return fail_with_a_hole(to, new_size);
+    if (to != NULL)
+        expect_ours(to, new_size);
+    return fails(old_size == 0 ? "mremap of 0" : "mremap")
+               ? MAP_FAILED
+               : __real_mremap(from, old_size, new_size, flags, to);
 }
 
 WRAP(int, msync, (void *addr, size_t length, int flags))
@@ -327,13 +306,22 @@ int __wrap_open64(const char *path, int flags, ...)
 WRAP(int, posix_fallocate64, (int fd, off_t offset, off_t size))
 {
     int error = next_error("posix_fallocate");
+    struct stat status;
 
-    return error != 0 ? error : __real_posix_fallocate64(fd, offset, size);
+    if (error == 0)
+        return __real_posix_fallocate64(fd, offset, size);
+    plan.size_at_failure = __real_fstat64(fd, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
+    return error;
 }
 
 WRAP(ssize_t, read, (int fd, void *buffer, size_t size))
 {
     return fails("read") ? -1 : __real_read(fd, buffer, size);
+}
+
+WRAP(int, stat64, (const char *path, struct stat *status))
+{
+    return fails("stat") ? -1 : __real_stat64(path, status);
 }
 
 WRAP(int, unlink, (const char *path))

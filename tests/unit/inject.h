@@ -14,30 +14,25 @@
 
 /*
  * Let the k-th wrapped call from now on fail with `error`; k = 1 is the next one. With a name only
- * calls of that function count, as it is written in the source ("mmap", "open").
+ * calls of that function count, as it is written in the source ("mmap", "open"); "mremap of 0" are
+ * those that map something once more instead of moving it.
  */
 void inject_nth(const char *function, unsigned k, int error);
 
 /* The same for `count` calls in a row. */
 void inject_row(const char *function, unsigned k, unsigned count, int error);
 
-/* Let every call of a function fail, on top of the above. One function at a time. */
+/* Let every call of a function fail, on top of the above. Two functions at a time. */
 void inject_always(const char *function, int error);
+
+/* What another process does at the moment of a planned failure. */
+void inject_meanwhile(void (*meanwhile)(void));
 
 /* No more failures. The name of the function that failed by number, or NULL. */
 const char *inject_stop(void);
 
 /* mmap() takes MAP_FIXED_NOREPLACE for a hint, as kernels before 4.17 do. */
 void inject_old_kernel(bool old);
-
-/*
- * What a failing call leaves at its fixed address: what was there; nothing, as kernels before 6.12
- * may; or a page that another thread was quick to map there, which inject_squatter() gives. NULL:
- * no call has failed so.
- */
-enum inject_hole { INJECT_NO_HOLE, INJECT_HOLE, INJECT_SQUATTED_HOLE };
-void inject_hole(enum inject_hole hole);
-unsigned char *inject_squatter(void);
 
 /* SHMLBA is this many pages, as on processors whose caches cannot hold every alias. 0: as it is. */
 void inject_shmlba(unsigned pages);
@@ -51,7 +46,7 @@ bool inject_saw_inheritable(void);
  */
 bool inject_saw_foreign(void);
 
-/* The size of the file when ftruncate() last failed. */
+/* The size of the file when posix_fallocate() last failed. */
 uint64_t inject_size_at_failure(void);
 
 /* The last call of msync(); its number since the start of the process. */

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <mring/mmap.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -408,6 +409,9 @@ static const char *map_as_nobody(void *path)
     EXPECT(mmap_map(&map, &(struct mmap_args){ .file = { .path = path },
                                                .access = MMAP_WRITE,
                                                .size = 1 }) == MMAP_ACCESS_DENIED);
+    uint64_t size = 0;
+    EXPECT(mmap_filesize(&(struct mmap_file){ .path = path }, &size) == 0 && size == 10);
+    EXPECT(mmap_set_filesize(&(struct mmap_file){ .path = path }, 0) == MMAP_ACCESS_DENIED);
     return NULL;
 }
 
@@ -416,6 +420,7 @@ Test(mmap_map, is_denied_a_file_that_the_user_may_not_read, .timeout = 10)
     char *path = (char *)support_path("file");
     support_write_file(path, 10);
     chmod(path, 0);
+    chmod(support_folder(), 0711);
 
     ASSERT_CHILD(support_child(map_as_nobody, path));
 }
@@ -652,6 +657,13 @@ Test(mmap_map, fails_with_not_found_when_there_is_no_folder, .timeout = 10)
     cr_assert_eq(chdir(support_folder()), 0);
     assert_fails(&(struct mmap_args){ .file = { .path = "new" }, .access = MMAP_WRITE },
                  MMAP_FILE_TOO_SHORT, "the current folder");
+
+    char longest[PATH_MAX];
+    memset(longest, '/', sizeof longest - 1);
+    memcpy(longest, path, strlen(path));
+    longest[sizeof longest - 1] = '\0';
+    assert_fails(&(struct mmap_args){ .file = { .path = longest }, .access = MMAP_WRITE },
+                 MMAP_NOT_FOUND, "as long as a path can be");
 }
 
 /* The holder of a lease is told by a signal that somebody waits for it. */
@@ -675,6 +687,53 @@ static const char *map_leased_file(void *path)
     EXPECT(fcntl(fd, F_SETLEASE, F_UNLCK) == 0);
     EXPECT(waitpid(waiter, &status, 0) == waiter && status == 0);
     return NULL;
+}
+
+/* Two processes extend one file at once, and both touch all that they were given. */
+static const char *extend_at_once(void *path)
+{
+    for (unsigned round = 0; round < 300; round++) {
+        int status = 0;
+        unlink(path);
+
+        pid_t other = fork();
+        struct mmap map = { 0 };
+        uint64_t size = (other == 0 ? 16 : 1) * mmap_pagesize();
+        int err = mmap_map(
+            &map,
+            &(struct mmap_args){ .file = { .path = path }, .access = MMAP_WRITE, .size = size });
+        if (err == 0)
+            memset(map.addr, 1, size);
+        if (other == 0)
+            _exit(err);
+        EXPECT(waitpid(other, &status, 0) == other && status == 0);
+        EXPECT(err == 0 && support_file_size(path) == 16 * mmap_pagesize());
+        mmap_free(&map);
+    }
+    return NULL;
+}
+
+Test(mmap_map, never_cuts_what_another_process_has_added, .timeout = 20)
+{
+    ASSERT_CHILD(support_child(extend_at_once, (char *)support_path("file")));
+}
+
+/* Opening a FIFO for reading lets its writer go on, whose bytes would be lost. */
+Test(mmap_map, does_not_touch_what_it_refuses, .timeout = 20)
+{
+    const char *fifo = support_path("fifo");
+    cr_assert_eq(mkfifo(fifo, 0600), 0);
+    pid_t writer = fork();
+    if (writer == 0)
+        _exit(open(fifo, O_WRONLY) >= 0 ? 0 : 1);
+    usleep(50000);
+
+    assert_fails(&(struct mmap_args){ .file = { .path = fifo } }, MMAP_UNSUPPORTED, "a FIFO");
+    usleep(50000);
+
+    cr_assert_eq(waitpid(writer, NULL, WNOHANG), 0, "the writer went on");
+    kill(writer, SIGKILL);
+    waitpid(writer, NULL, 0);
 }
 
 Test(mmap_map, waits_for_the_end_of_a_lease, .timeout = 20)

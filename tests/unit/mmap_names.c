@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <mring/mmap.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -511,6 +512,34 @@ Test(mmap_map, lets_exactly_one_of_several_creators_create, .timeout = 60)
     for (unsigned round = 0; round < RACE_ROUNDS; round++)
         cr_assert_eq(atomic_load(&race->created[round]), 1, "round %u", round);
     munmap(race, sizeof *race);
+}
+
+static void *create_after_main(void *tagname)
+{
+    struct mmap map = { 0 };
+    struct mmap_args args = writer_of(tagname, 10);
+
+    usleep(20000);
+    _exit(mmap_map(&map, &args) == 0 && map.created ? 0 : 1);
+}
+
+/* /proc/self is that of the first thread, and empty without it. */
+Test(mmap_map, creates_names_when_the_first_thread_has_ended, .timeout = 20)
+{
+    char *tagname = (char *)support_tagname("tag");
+    int status = 1;
+
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, create_after_main, tagname) != 0)
+            _exit(2);
+        pthread_exit(NULL);
+    }
+
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    cr_assert(support_exists(support_shm_path(tagname)));
 }
 
 /* ---- limits ---------------------------------------------------------------------------------- */
