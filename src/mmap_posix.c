@@ -587,10 +587,10 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
 }
 
 /*
- * Put a mapping that was made elsewhere over our own reservation. MAP_FIXED would do it in one
- * step, but kernels before 6.12 unmap the target first and may find then that there is not the
- * memory, which leaves a hole that another thread may get. Moving needs no memory to speak of, and
- * the number of mappings is checked before the target is touched.
+ * Put a mapping that was made elsewhere over our own reservation. MAP_FIXED would do it in one step,
+ * but the kernel unmaps the target before it finds that there is not the memory, or that the limit
+ * on locked memory is reached, and leaves a hole that another thread may get (6.18 still does).
+ * Moving takes no memory to speak of, and all that it checks it checks before.
  */
 static int move(void *from, void *to, uint64_t length)
 {

@@ -805,6 +805,29 @@ Test(injected, an_old_kernel_does_not_get_the_address_wrong, .timeout = 10, .ini
     mmap_free(&there);
 }
 
+/*
+ * S19: a fixed mapping of more memory than there is fails after the kernel has unmapped the range,
+ * which would then be released although it may be another thread's.
+ */
+Test(injected, more_memory_than_there_is_leaves_no_hole_to_others, .timeout = 10,
+     .init = build_world)
+{
+    static const uint64_t sizes[] = { (uint64_t)1 << 41, (uint64_t)1 << 44, (uint64_t)1 << 45 };
+
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct mmap map = { 0 };
+        support_remember();
+
+        inject_nth("never", 1, 0);
+        int err = mmap_mirror(&map, &(struct mmap_mirror_args){ .size = sizes[i] });
+        inject_stop();
+
+        cr_assert_eq(err, MMAP_OUT_OF_MEM, "row %zu: %s", i, mmap_errname(err));
+        cr_assert_not(inject_saw_foreign(), "row %zu", i);
+        ASSERT_NOTHING_LEFT(" (row %zu)", i);
+    }
+}
+
 /* S29: where caches cannot hold every alias, mirrors come in larger units and lie on their borders.
  */
 Test(injected, mirrors_obey_the_distance_of_aliases, .timeout = 10, .init = build_world)
