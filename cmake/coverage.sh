@@ -12,7 +12,7 @@ for branches in '' --branches; do
     "$gcovr" --root "$source" --filter "$source/src/" --filter "$source/include/" \
         --exclude-unreachable-branches --exclude-throw-branches \
         --exclude-lines-by-pattern '.*\bassert\(.*' \
-        $branches --txt - --print-summary "$binary" >"$binary/coverage.txt"
+        --fail-under-branch 95 $branches --txt - --print-summary "$binary" >"$binary/coverage.txt"
     sed -n '/^File/,/^TOTAL/p' "$binary/coverage.txt"
 done
 # The summary has both figures.

@@ -15,6 +15,8 @@
  * goes on: the writer reads on where the ring's bytes end, the reader writes once more, at the same
  * place, what its predecessor wrote and did not live to give back. Nothing is lost or doubled. 1<>
  * opens the file for writing without emptying it, as > would, or appending to it, as >> would.
+ * Until its successor comes, the other side waits. A stream that nobody wants to go on with is
+ * ended by removing /dev/shm/TAG and the process that waits.
  *
  * Standard input is read straight into the ring and standard output written straight from it: each
  * byte is copied once in and once out, by the kernel.
@@ -131,8 +133,14 @@ static int copy_out(struct mring_spsc *ring, uint64_t *total)
     }
 }
 
+static int refuse(const struct options *options, const char *reason)
+{
+    fprintf(stderr, "ringcat: %s: %s\n", options->tagname, reason);
+    return 1;
+}
+
 /* -c: go to where the ring's read position is in the output file. */
-static int seek_output(const struct mring_spsc *ring)
+static int seek_output(const struct mring_spsc *ring, const struct options *options)
 {
     uint64_t read_pos = mring_spsc_position(ring, MRING_READ_END);
     int flags = fcntl(STDOUT_FILENO, F_GETFL);
@@ -140,13 +148,25 @@ static int seek_output(const struct mring_spsc *ring)
 
     if (flags < 0 || fstat(STDOUT_FILENO, &output) != 0)
         return complain("-c: standard output", errno);
-    if (!S_ISREG(output.st_mode) || (flags & O_APPEND) || (uint64_t)output.st_size < read_pos) {
-        fprintf(stderr, "ringcat: -c: standard output is not the file written so far, opened by "
-                        "1<>\n");
-        return 1;
-    }
+    if (!S_ISREG(output.st_mode) || (flags & O_APPEND) || (uint64_t)output.st_size < read_pos)
+        return refuse(options, "standard output is not the file written so far, opened by 1<>");
     if (lseek(STDOUT_FILENO, (off_t)read_pos, SEEK_SET) < 0)
         return complain("-c: seek in standard output", errno);
+    return 0;
+}
+
+/* -c: go to where the ring's write position is in the input file. */
+static int seek_input(const struct mring_spsc *ring, const struct options *options)
+{
+    uint64_t write_pos = mring_spsc_position(ring, MRING_WRITE_END);
+    struct stat input;
+
+    if (fstat(STDIN_FILENO, &input) != 0)
+        return complain("-c: standard input", errno);
+    if (!S_ISREG(input.st_mode) || (uint64_t)input.st_size < write_pos)
+        return refuse(options, "standard input is not the file that was read so far");
+    if (lseek(STDIN_FILENO, (off_t)write_pos, SEEK_SET) < 0)
+        return complain("-c: seek in standard input", errno);
     return 0;
 }
 
@@ -158,27 +178,31 @@ static int cut_output(const struct mring_spsc *ring)
     return 0;
 }
 
+static const char has_begun[] = "the stream has begun already; -c goes on with it";
+static const char has_ended[] = "the stream has ended already";
+
 static int write_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
 {
-    uint64_t write_pos = mring_spsc_position(ring, MRING_WRITE_END);
     uint32_t status = STATUS_FAILED;
 
     /* The stream has ended; with -c it is ours, and all of it is in the ring. */
-    if (mring_spsc_is_closed(ring, MRING_WRITE_END, &status)) {
-        if (options->resume && status == STATUS_DONE)
-            return 0;
-        fprintf(stderr, "ringcat: %s: the stream has ended already\n", options->tagname);
+    if (mring_spsc_is_closed(ring, MRING_WRITE_END, &status))
+        return options->resume && status == STATUS_DONE ? 0 : refuse(options, has_ended);
+    if (!options->resume && mring_spsc_position(ring, MRING_WRITE_END) != 0)
+        return refuse(options, has_begun);
+    if (options->resume && seek_input(ring, options) != 0)
         return 1;
-    }
-    if (options->resume && lseek(STDIN_FILENO, (off_t)write_pos, SEEK_SET) < 0)
-        return complain("-c: seek in standard input", errno);
     return copy_in(ring, total);
 }
 
 /* The name goes when the stream has ended, well or badly: nobody will need it again. */
 static int read_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
 {
-    if (options->resume && seek_output(ring) != 0)
+    if (mring_spsc_is_closed(ring, MRING_READ_END, NULL))
+        return refuse(options, has_ended);
+    if (!options->resume && mring_spsc_position(ring, MRING_READ_END) != 0)
+        return refuse(options, has_begun);
+    if (options->resume && seek_output(ring, options) != 0)
         return 1;
     int result = copy_out(ring, total);
     if (options->resume && result == 0)
@@ -255,10 +279,8 @@ int main(int argc, char **argv)
                                          .flags = MRING_ANY_CAPACITY,
                                          .type_tag = "ringcat stream",
                                      });
-    if (err == MMAP_NOT_FOUND) {
-        fprintf(stderr, "ringcat: -c: %s: the stream is over or has not begun\n", options.tagname);
-        return 1;
-    }
+    if (err == MMAP_NOT_FOUND)
+        return refuse(&options, "the stream is over or has not begun");
     if (err != 0)
         return complain(options.tagname, err);
 

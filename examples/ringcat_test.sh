@@ -57,7 +57,12 @@ copy() { # copy CAPACITY FIRST(-r|-w)
     same_and_gone
 }
 
+room=$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')
 for capacity in 1048576 4096 67108864; do
+    if [ $((capacity / 1024 + 1024)) -gt "$room" ]; then
+        echo "skipped ring of $capacity bytes: /dev/shm has $room KiB"
+        continue
+    fi
     copy $capacity -r
     verdict "reader first, ring of $capacity bytes" $?
     copy $capacity -w
@@ -103,6 +108,24 @@ killed_writer() {
 killed_writer
 verdict "writer killed and restarted" $?
 
+# A writer that is stopped by a full ring and killed there, for certain within the stream.
+killed_at_a_full_ring() {
+    "$ringcat" -q -s 4096 -w "$tag" < in & writer=$!
+    await_name $writer
+    sleep 0.1
+    kill -9 $writer || return 1
+    wait $writer 2> /dev/null
+    "$ringcat" -q -w "$tag" < in 2> errors && return 1
+    grep -q "has begun already" errors || return 1
+    echo short > short
+    "$ringcat" -q -c -w "$tag" < short 2> errors && return 1
+    grep -q "not the file that was read so far" errors || return 1
+    "$ringcat" -q -r "$tag" > out & reader=$!
+    "$ringcat" -q -c -w "$tag" < in && wait $reader && same_and_gone
+}
+killed_at_a_full_ring
+verdict "writer killed at a full ring, and only its successor goes on" $?
+
 no_stream() { # nothing to go on with, and nothing is begun
     "$ringcat" -q -c -r "$tag" 1<> out 2> errors && return 1
     "$ringcat" -q -c -w "$tag" < in 2> errors && return 1
@@ -129,6 +152,8 @@ wrong_output() { # a refusal leaves the stream to a reader that is started well
     while [ "$(wc -c < out)" -lt 500000 ]; do sleep 0.01; done
     kill -9 $reader
     wait $reader 2> /dev/null
+    "$ringcat" -q -r "$tag" > none 2> errors && return 1
+    grep -q "has begun already" errors || return 1
     "$ringcat" -q -c -r "$tag" >> out 2> errors && return 1
     "$ringcat" -q -c -r "$tag" > none 2>> errors && return 1
     "$ringcat" -q -c -r "$tag" 2>> errors | cat > none

@@ -587,10 +587,10 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
 }
 
 /*
- * Put a mapping that was made elsewhere over our own reservation. MAP_FIXED would do it in one step,
- * but the kernel unmaps the target before it finds that there is not the memory, or that the limit
- * on locked memory is reached, and leaves a hole that another thread may get (6.18 still does).
- * Moving takes no memory to speak of, and all that it checks it checks before.
+ * Put a mapping that was made elsewhere over our own reservation. MAP_FIXED would do it in one
+ * step, but the kernel unmaps the target before it finds that there is not the memory, or that the
+ * limit on locked memory is reached, and leaves a hole that another thread may get (6.18 still
+ * does). Moving takes no memory to speak of, and all that it checks it checks before.
  */
 static int move(void *from, void *to, uint64_t length)
 {

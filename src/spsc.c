@@ -16,7 +16,7 @@
 #define LOOKS_PER_CLOCK 16
 
 /* Looks at two positions that both move. */
-#define OPEN_ATTEMPTS 1000
+#define LOOK_ATTEMPTS 1000
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -27,7 +27,7 @@
  */
 static bool read_positions(struct mring_spsc *ring)
 {
-    for (int i = 0; i < OPEN_ATTEMPTS; i++) {
+    for (int i = 0; i < LOOK_ATTEMPTS; i++) {
         /* P1 and C1, pair with C2 and P2: a successor goes on from what was published. */
         ring->read_pos = mring_load_acquire_u64(&ring->read_side->pos);
         ring->write_pos = mring_load_acquire_u64(&ring->write_side->pos);

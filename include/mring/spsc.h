@@ -90,6 +90,12 @@ struct mring_spsc {
     unsigned char padding_behind_consumer[MRING_LINE];
 };
 
+MRING_STATIC_ASSERT(offsetof(struct mring_spsc, write_pos) >= MRING_LINE, "own lines");
+MRING_STATIC_ASSERT(offsetof(struct mring_spsc, read_pos) -
+                            offsetof(struct mring_spsc, write_closed) >
+                        MRING_LINE,
+                    "own lines");
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 /*

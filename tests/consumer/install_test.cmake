@@ -114,7 +114,7 @@ elseif(STEP STREQUAL "pkg_config")
     else()
         set(static_option " --static")
     endif()
-    run(${MAKE} -C ${STRANGER} BUILD=${folder} CC=${CC} CXX=${CXX}
+    run(${MAKE} -C ${folder} -f ${STRANGER}/Makefile SOURCE=${STRANGER} CC=${CC} CXX=${CXX}
         "PKG_CONFIG=${PKG_CONFIG}${static_option}")
     run(${folder}/consumer_c)
     run(${folder}/consumer_cc)

@@ -35,9 +35,12 @@ void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_n
     pthread_mutex_unlock(&queue_lock);
 }
 
+/* Whoever is woken is acknowledged afterwards: a notifier that dies in between has not done it. */
 void mring_os_wake(mring_atomic_u32 *word)
 {
     (void)word;
+    model_require(mring_load_relaxed_u32(&event.ack) != mring_load_relaxed_u32(&event.arm),
+                  "the wake comes before its acknowledgement");
     pthread_mutex_lock(&queue_lock);
     asleep = false;
     pthread_mutex_unlock(&queue_lock);

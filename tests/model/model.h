@@ -9,6 +9,8 @@
  *         genmc --rc11 --disable-mm-detector -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
  *         genmc --imm  --disable-mm-detector -- -DMRING_MODEL_CHECK -Iinclude tests/model/spsc.c
  *
+ *     and so on, with -Isrc too for the others.
+ *
  *   - As a stress test, main() runs the scenario many times on real threads.
  *
  * Negative controls: -DBREAK_P1 and the like weaken one ordered access of the real code by

@@ -647,6 +647,11 @@ static void append_a_page(void)
     support_write_file(world.old_path, 5 * world.page);
 }
 
+static void append_much(void)
+{
+    support_write_file(world.old_path, 20 * world.page);
+}
+
 Test(injected, what_others_add_while_growing_fails_is_left_alone, .timeout = 10,
      .init = build_world)
 {
@@ -659,6 +664,38 @@ Test(injected, what_others_add_while_growing_fails_is_left_alone, .timeout = 10,
 
     cr_assert_eq(err, MMAP_DISK_FULL);
     cr_assert_eq(support_file_size(world.old_path), 5 * world.page);
+}
+
+Test(injected, what_others_add_after_growing_is_left_alone, .timeout = 10, .init = build_world)
+{
+    struct mmap map = { 0 };
+
+    inject_meanwhile(append_much);
+    inject_nth("mmap", 1, ENOMEM);
+    int err = extend_file(&map);
+    inject_stop();
+
+    cr_assert_eq(err, MMAP_OUT_OF_MEM);
+    cr_assert_eq(support_file_size(world.old_path), 20 * world.page);
+}
+
+/* Kernels before 5.14 can't be told to take the pages. */
+Test(injected, prefaulting_touches_the_pages_where_it_has_to, .timeout = 10, .init = build_world)
+{
+    struct mmap map = { 0 };
+    unsigned char resident[8] = { 0 };
+
+    inject_nth("madvise", 1, EINVAL);
+    int err = mmap_map(&map, &(struct mmap_args){ .access = MMAP_WRITE,
+                                                  .size = sizeof resident * world.page,
+                                                  .flags = MMAP_PREFAULT });
+    cr_assert_neq(inject_stop(), NULL);
+
+    cr_assert_eq(err, 0);
+    cr_assert_eq(mincore(map.addr, map.size, resident), 0);
+    for (size_t i = 0; i < sizeof resident; i++)
+        cr_assert(resident[i] & 1, "page %zu", i);
+    mmap_free(&map);
 }
 
 /* Locked memory and prefaulting have codes of their own. */

@@ -767,6 +767,38 @@ Test(mring_spsc_wait, is_woken_and_does_not_only_find_out_by_itself, .timeout = 
     }
 }
 
+struct late_publication {
+    struct mring_spsc *ring;
+    bool was_awaited;
+};
+
+static void *publish_without_a_wake(void *context)
+{
+    struct late_publication *publication = context;
+    struct mring_event *event = &publication->ring->read_side->event;
+
+    for (int i = 0; i < 5000 && mring_load_relaxed_u32(&event->arm) == 0; i++)
+        usleep(1000);
+    publication->was_awaited = mring_load_relaxed_u32(&event->arm) != 0;
+    mring_store_release_u64(&publication->ring->write_side->pos, 1);
+    return NULL;
+}
+
+/* The producer died between its commit and the wake. */
+Test(mring_spsc_wait, ends_without_a_wake_too, .timeout = 20)
+{
+    struct mring_spsc ring = new_ring(0);
+    pthread_t thread;
+    struct late_publication publication = { .ring = &ring };
+    cr_assert_eq(pthread_create(&thread, NULL, publish_without_a_wake, &publication), 0);
+
+    cr_expect_eq(mring_spsc_wait_readable(&ring, 1, -1), 0);
+
+    pthread_join(thread, NULL);
+    cr_expect(publication.was_awaited, "the consumer slept");
+    mring_spsc_destroy(&ring);
+}
+
 Test(mring_spsc_wait, goes_on_until_there_is_enough, .timeout = 20)
 {
     struct mring_spsc ring = new_ring(0);

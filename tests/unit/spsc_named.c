@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,6 +171,21 @@ Test(mring_spsc_open, is_for_the_owner_alone_unless_a_mode_is_given, .timeout = 
     cr_expect_eq(support_file_mode(support_shm_path(groups)), 0660);
     mring_spsc_destroy(&ring);
     mring_spsc_destroy(&shared);
+}
+
+Test(mring_spsc_open, takes_a_ring_of_anybody_when_told_to, .timeout = 5)
+{
+    const char *tagname = support_tagname("ring");
+    struct mring_spsc ring = new_ring(tagname), other = { 0 };
+    struct mring_args args = { .tagname = tagname };
+    cr_assert_eq(chmod(support_shm_path(tagname), 0666), 0);
+
+    cr_expect_eq(mring_spsc_open(&other, &args), MMAP_ACCESS_DENIED);
+    args.map_flags = MMAP_ANY_OWNER;
+    cr_expect_eq(mring_spsc_open(&other, &args), 0);
+
+    mring_spsc_destroy(&other);
+    mring_spsc_destroy(&ring);
 }
 
 Test(mring_spsc_open, takes_waiting_from_the_ring_and_not_from_the_call, .timeout = 5)
@@ -820,6 +836,9 @@ static const char *open_in_a_storm(void *context)
         EXPECT(err == 0);
         EXPECT(mring_spsc_capacity(&ring) == smallest() ||
                mring_spsc_capacity(&ring) == 2 * smallest());
+        const struct ring_header *header =
+            (const void *)(ring.data - (ring.map.extent - 2 * ring.capacity));
+        EXPECT(header->capacity == ring.capacity);
         EXPECT(ring.read_pos == 0 && ring.write_pos == 0);
         EXPECT(support_is_zero(ring.data, 2 * mring_spsc_capacity(&ring)));
         EXPECT(mring_spsc_destroy(&ring) == 0);

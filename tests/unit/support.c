@@ -423,22 +423,27 @@ bool support_become_nobody(void)
 }
 
 /* Without privileges, a user namespace gives the right to mount. Its user is mapped to ours. */
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    bool written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    close(fd);
+    return written;
+}
+
 static bool enter_mount_namespace(void)
 {
-    char map[64];
-    int fd;
+    char users[64], groups[64];
 
     if (unshare(CLONE_NEWNS) == 0)
         return true;
-    snprintf(map, sizeof map, "%u %u 1", geteuid(), geteuid());
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-        return false;
-    fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool written = write(fd, map, strlen(map)) == (ssize_t)strlen(map);
-    close(fd);
-    return written;
+    snprintf(users, sizeof users, "%u %u 1", geteuid(), geteuid());
+    snprintf(groups, sizeof groups, "%u %u 1", getegid(), getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/uid_map", users) &&
+           write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", groups);
 }
 
 struct mounted {

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sleeping on a byte ring, over the real wait loop of src/spsc.c: one side waits for what the other
+ * one does once. As in event.c, a sleeper is a flag behind a lock; whoever is asleep when all is
+ * done would be so for ever.
+ *
+ * Options: -DMODEL_SIDE=1 only the consumer waits, 2 only the producer; 3, both, one after the
+ * other, is the default. Controls that must fail: BREAK_W2, BREAK_W3, BREAK_N1, BREAK_N3.
+ */
+#include "model.h"
+
+#include "../../src/spsc.c"
+
+#ifndef MODEL_SIDE
+#define MODEL_SIDE 3
+#endif
+
+enum { CAPACITY = 1, TIMEOUT_NS = 1 };
+
+static unsigned char data[CAPACITY];
+static struct mring_side write_side, read_side;
+static struct mring_spsc ring;
+
+static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool asleep;
+static int64_t now_ns; /* the waiter's */
+
+/* A sleeper does not come back before its time is over. */
+void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+{
+    (void)timeout_ns;
+    pthread_mutex_lock(&queue_lock);
+    if (mring_load_relaxed_u32(word) == expected) {
+        asleep = true;
+        now_ns = TIMEOUT_NS;
+    }
+    pthread_mutex_unlock(&queue_lock);
+}
+
+void mring_os_wake(mring_atomic_u32 *word)
+{
+    (void)word;
+    pthread_mutex_lock(&queue_lock);
+    asleep = false;
+    pthread_mutex_unlock(&queue_lock);
+}
+
+int64_t mring_os_now(void)
+{
+    return now_ns;
+}
+
+static void reset_event(struct mring_event *event)
+{
+    mring_store_relaxed_u32(&event->epoch, 0);
+    mring_store_relaxed_u32(&event->arm, 0);
+    mring_store_relaxed_u32(&event->ack, 0);
+}
+
+/* A ring with `bytes` bytes in it, whose sides do not look for long before they sleep. */
+static void reset(uint64_t bytes)
+{
+    mring_store_relaxed_u64(&write_side.pos, bytes);
+    mring_store_relaxed_u64(&read_side.pos, 0);
+    reset_event(&write_side.event);
+    reset_event(&read_side.event);
+    ring.data = data;
+    ring.capacity = CAPACITY;
+    ring.write_side = &write_side;
+    ring.read_side = &read_side;
+    ring.waitable = true;
+    ring.write_pos = ring.write_pos_seen = bytes;
+    ring.read_pos = ring.read_pos_seen = 0;
+    ring.write_spin.debt = ring.read_spin.debt = MRING_SPIN_DEBT_LIMIT + 1;
+    ring.write_spin.waits = ring.read_spin.waits = 0;
+    asleep = false;
+    now_ns = 0;
+}
+
+static void *put(void *context)
+{
+    unsigned char *room = mring_spsc_reserve(&ring, 1);
+
+    model_require(room != NULL, "the ring has room");
+    room[0] = 1;
+    mring_spsc_commit(&ring, 1);
+    return context;
+}
+
+static void *await_bytes(void *context)
+{
+    int err = mring_spsc_wait_readable(&ring, 1, TIMEOUT_NS);
+
+    model_require(err == 0 || err == MRING_TIMED_OUT, "bytes or none are the answers");
+    return context;
+}
+
+static void *take(void *context)
+{
+    size_t size;
+
+    model_require(mring_spsc_peek(&ring, 1, &size) != NULL, "the ring has bytes");
+    mring_spsc_consume(&ring, 1);
+    return context;
+}
+
+static void *await_room(void *context)
+{
+    int err = mring_spsc_wait_writable(&ring, 1, TIMEOUT_NS);
+
+    model_require(err == 0 || err == MRING_TIMED_OUT, "room or none are the answers");
+    return context;
+}
+
+static void scenario(void)
+{
+    if (MODEL_SIDE & 1) {
+        reset(0);
+        model_run(put, await_bytes);
+        model_require(!asleep, "no consumer sleeps although there are bytes");
+    }
+    if (MODEL_SIDE & 2) {
+        reset(CAPACITY);
+        model_run(take, await_room);
+        model_require(!asleep, "no producer sleeps although there is room");
+    }
+}
+
+int main(void)
+{
+    return model_main(scenario);
+}
