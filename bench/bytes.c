@@ -5,7 +5,8 @@
  *   memcpy     one thread fills a buffer as large as the ring and empties it: no hand-over at all
  *   spsc       the library's ring: one copy in, one copy out, wherever the chunk lies
  *   split      the same ring over plain memory: two copies where the chunk meets the end. The
- *              rings start at an odd place, so that chunks do, but those of 8 bytes, as in practice
+ *              rings start one cache line late, so that chunks of more than a line do; shorter
+ *              ones are items of a fixed size, which never do
  *   batch      the library's ring, half of it reserved and published at a time
  *   spsc/wait  the library's ring made for sleeping: each publication pays a fence
  *
@@ -27,7 +28,7 @@
 #include <string.h>
 
 #define RING_BYTES  ((size_t)131072)
-#define START_BYTES ((size_t)24)
+#define START_BYTES ((size_t)64)
 #define BATCH_BYTES (RING_BYTES / 2)
 
 /*

@@ -40,7 +40,7 @@
 #include <unistd.h>
 
 /* One system call moves at most this much, so that the two sides work at the same time. */
-#define CHUNK_BYTES ((size_t)128 << 10)
+#define CHUNK_BYTES ((size_t)512 << 10)
 
 enum { STATUS_DONE = 0, STATUS_FAILED = 1 };
 
