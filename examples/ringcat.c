@@ -14,7 +14,9 @@
  * the stream since the ring was made. So a successor seeks its file to the position of its end and
  * goes on: the writer reads on where the ring's bytes end, the reader writes once more, at the same
  * place, what its predecessor wrote and did not live to give back. Nothing is lost or doubled. 1<>
- * opens the file for writing without emptying it, as > would, or appending to it, as >> would.
+ * opens the file for writing without emptying it, as > would, or appending to it, as >> would. The
+ * stream has to begin at the start of both files. A successor that finds no stream fails, although
+ * its predecessor may have died when all was done.
  * Until its successor comes, the other side waits. A stream that nobody wants to go on with is
  * ended by removing /dev/shm/TAG and the process that waits.
  *
@@ -198,13 +200,17 @@ static int write_ring(struct mring_spsc *ring, const struct options *options, ui
 /* The name goes when the stream has ended, well or badly: nobody will need it again. */
 static int read_ring(struct mring_spsc *ring, const struct options *options, uint64_t *total)
 {
-    if (mring_spsc_is_closed(ring, MRING_READ_END, NULL))
+    uint32_t status = STATUS_FAILED;
+    bool is_over = mring_spsc_is_closed(ring, MRING_READ_END, &status);
+
+    /* With -c, a predecessor that died just now has left the last steps to us. */
+    if (is_over && !(options->resume && status == STATUS_DONE))
         return refuse(options, has_ended);
     if (!options->resume && mring_spsc_position(ring, MRING_READ_END) != 0)
         return refuse(options, has_begun);
     if (options->resume && seek_output(ring, options) != 0)
         return 1;
-    int result = copy_out(ring, total);
+    int result = is_over ? 0 : copy_out(ring, total);
     if (options->resume && result == 0)
         result = cut_output(ring);
     int err = mmap_unlink(options->tagname);

@@ -34,6 +34,10 @@ await_name() { # await_name PROCESS: until the stream has begun, or the process 
     while [ ! -e "/dev/shm/$tag" ] && kill -0 "$1" 2> /dev/null; do sleep 0.01; done
 }
 
+position() { # position OFFSET: that of the write end (65536) or of the read end (131072)
+    od -An -j "$1" -N 8 -t u8 "/dev/shm/$tag" | tr -d ' '
+}
+
 settle() { # what earlier runs have left to be written does not slow down this one
     rm -f out
     sync
@@ -120,7 +124,7 @@ verdict "writer killed and restarted" $?
 killed_at_a_full_ring() {
     "$ringcat" -q -s 4096 -w "$tag" < in & writer=$!
     await_name $writer
-    sleep 0.1
+    while [ "$(position 65536)" -lt 4096 ]; do sleep 0.01; done
     kill -9 $writer || return 1
     wait $writer 2> /dev/null
     "$ringcat" -q -w "$tag" < in 2> errors && return 1
@@ -133,6 +137,21 @@ killed_at_a_full_ring() {
 }
 killed_at_a_full_ring
 verdict "writer killed at a full ring, and only its successor goes on" $?
+
+# A reader that died between the end of the stream and the removal of its name: a copy that was made
+# through a descriptor that survives the name.
+killed_at_the_end() {
+    echo stream | "$ringcat" -q -w "$tag" || return 1
+    exec 3< "/dev/shm/$tag"
+    "$ringcat" -q -r "$tag" > out 3<&- || return 1
+    (umask 077 && cat <&3 > "/dev/shm/$tag")
+    exec 3<&-
+    "$ringcat" -q -r "$tag" > none 2> errors && return 1
+    echo "what the file had before" >> out
+    "$ringcat" -q -c -r "$tag" 1<> out && [ "$(cat out)" = stream ] && [ ! -e "/dev/shm/$tag" ]
+}
+killed_at_the_end
+verdict "reader killed after the end of the stream" $?
 
 no_stream() { # nothing to go on with, and nothing is begun
     "$ringcat" -q -c -r "$tag" 1<> out 2> errors && return 1
@@ -154,10 +173,10 @@ wrong_output() { # a refusal leaves the stream to a reader that is started well
     mkfifo gate && : > out
     "$ringcat" -q -w "$tag" < gate & writer=$!
     exec 3> gate
-    head -c 500000 in >&3
+    head -c 550000 in >&3
     await_name $writer
     "$ringcat" -q -r "$tag" > out 3>&- & reader=$!
-    while [ "$(wc -c < out)" -lt 500000 ]; do sleep 0.01; done
+    while [ "$(wc -c < out)" -lt 550000 ]; do sleep 0.01; done
     kill -9 $reader
     wait $reader 2> /dev/null
     "$ringcat" -q -r "$tag" > none 2> errors && return 1
@@ -167,7 +186,7 @@ wrong_output() { # a refusal leaves the stream to a reader that is started well
     "$ringcat" -q -c -r "$tag" 2>> errors | cat > none
     [ "$(grep -c "not the file written so far" errors)" -eq 3 ] && [ ! -s none ] || return 1
     "$ringcat" -q -c -r "$tag" 1<> out 3>&- & reader=$!
-    tail -c +500001 in >&3
+    tail -c +550001 in >&3
     exec 3>&-
     wait $writer && wait $reader && same_and_gone
 }

@@ -209,13 +209,16 @@ static int create_exclusively(struct os_object *object, const struct mmap_file *
         return mmap_os_create(object, file, flags, mode);
 
     int err = mmap_os_open(object, file, OS_SIZE_ONLY, MMAP_ANY_OWNER, mode);
-    if (err == MMAP_NOT_FOUND)
-        return mmap_os_create(object, file, flags, mode);
-    if (err == 0)
+    if (err == 0) {
         mmap_os_close(object);
+        return MMAP_EXISTS;
+    }
 
-    /* Denied: what is there is no shared memory, or not ours, but it is there. */
-    return err == 0 || err == MMAP_ACCESS_DENIED ? MMAP_EXISTS : err;
+    /* Denied: if something is there all the same, publishing finds it. */
+    bool is_name = file->tagname != NULL;
+    if (is_name && (err == MMAP_NOT_FOUND || err == MMAP_ACCESS_DENIED))
+        return mmap_os_create(object, file, flags, mode);
+    return err;
 }
 
 /*

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -110,16 +111,16 @@ static void parse_number(const char *block, size_t size, uint64_t *number)
         *number = *number * 10 + (uint64_t)(block[i] - '0');
 }
 
-/*
- * ENOMEM has two causes that a user can do very different things about. Near the limit means: as
- * many mappings as one call of this file can need are not to be had.
- */
+/* With fewer mappings than this left, a call of this file may fail: mremap() wants so many. */
+#define MAPS_NEEDED 6
+
+/* ENOMEM has two causes that a user can do very different things about. */
 static bool at_map_limit(void)
 {
     uint64_t limit = 0, maps = 0;
 
     return read_proc("/proc/sys/vm/max_map_count", parse_number, &limit) &&
-           read_proc(OWN_MAPS, count_lines, &maps) && maps + 4 > limit;
+           read_proc(OWN_MAPS, count_lines, &maps) && maps + MAPS_NEEDED > limit;
 }
 
 static int map_error_of(int code)
@@ -244,7 +245,7 @@ static bool is_hugetlb(int fd)
 {
     struct statfs system;
 
-    return fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
+    return fstatfs(fd, &system) == 0 && (uint64_t)system.f_type == HUGETLBFS_MAGIC;
 }
 
 /* Only plain files are mapped. Anything else under a name was put there by somebody else. */
@@ -321,7 +322,8 @@ bool mmap_os_has_folder(const char *path)
         return false;
     memcpy(folder, path, length);
     strcpy(folder + length, ".");
-    return faccessat(AT_FDCWD, folder, F_OK, AT_EACCESS) == 0;
+    struct stat status;
+    return stat(folder, &status) == 0;
 }
 
 /* Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may insist on it. */
@@ -431,18 +433,18 @@ static int reserve_hidden(int fd, off_t pos, off_t size)
     return fallocate(fd, FALLOC_FL_KEEP_SIZE, pos, size) == 0 ? 0 : errno;
 }
 
-/* Reserve blocks from old_size to new_size. Returns a code of errno. */
-static int reserve_blocks(int fd, uint64_t old_size, uint64_t new_size,
+/* Reserve blocks from *pos, which follows, to new_size. Returns a code of errno. */
+static int reserve_blocks(int fd, uint64_t *pos, uint64_t new_size,
                           int (*reserve)(int fd, off_t pos, off_t size))
 {
-    uint64_t step = new_size - old_size;
+    uint64_t step = new_size - *pos;
 
-    for (uint64_t pos = old_size; pos < new_size;) {
-        uint64_t size = new_size - pos < step ? new_size - pos : step;
-        int code = reserve(fd, (off_t)pos, (off_t)size);
+    while (*pos < new_size) {
+        uint64_t size = new_size - *pos < step ? new_size - *pos : step;
+        int code = reserve(fd, (off_t)*pos, (off_t)size);
 
         if (code == 0)
-            pos += size;
+            *pos += size;
         else if (code != EINTR)
             return code;
         else if (step / 2 >= RESERVE_STEP_MIN)
@@ -459,27 +461,53 @@ static bool cannot_reserve(int code)
 }
 
 /*
+ * glibc reserves by writing zeros where the file system has no other way, and that without end:
+ * before the disk is full, ask. Some have no disk behind them, and nothing to reserve.
+ */
+static int reserve_by_writing(int fd, uint64_t *pos, uint64_t new_size)
+{
+    struct statvfs system;
+
+    if (fstatvfs(fd, &system) != 0 || system.f_blocks == 0)
+        return EOPNOTSUPP;
+    if ((new_size - *pos) / system.f_frsize > system.f_bavail)
+        return ENOSPC;
+    return reserve_blocks(fd, pos, new_size, posix_fallocate);
+}
+
+/*
  * Nobody sees a new size before all blocks are there: they are reserved behind the end first, and
  * then once more, which moves the end. That never cuts what somebody else has added meanwhile, as
  * ftruncate() might. A file system that can't reserve behind the end may do so the second time, or
- * glibc does it by writing zeros; one that can't reserve at all just gets the new size.
+ * by writing; one that can't reserve at all just gets the new size, but for huge pages, which
+ * mmap_os_map() expects to be there.
+ *   hidden  the first time did it
+ *   end     where the second time has moved the end of the file to
  */
-static int extend(int fd, uint64_t old_size, uint64_t new_size, bool *hidden)
+static int extend(const struct os_object *object, uint64_t old_size, uint64_t new_size,
+                  bool *hidden, uint64_t *end)
 {
-    int code = reserve_blocks(fd, old_size, new_size, reserve_hidden);
+    int fd = fd_of(object);
+    uint64_t pos = old_size;
+    int code = reserve_blocks(fd, &pos, new_size, reserve_hidden);
 
+    *end = old_size;
     *hidden = !cannot_reserve(code);
-    if (code == 0 || !*hidden)
-        code = reserve_blocks(fd, old_size, new_size, posix_fallocate);
+    if (code == 0)
+        code = reserve_blocks(fd, end, new_size, posix_fallocate);
+    else if (!*hidden)
+        code = reserve_by_writing(fd, end, new_size);
     if (cannot_reserve(code))
-        return truncate_to(fd, new_size);
+        return object->huge ? MMAP_UNSUPPORTED : truncate_to(fd, new_size);
     return code == 0 ? 0 : error_of(code);
 }
 
-static int grow(int fd, uint64_t old_size, uint64_t new_size)
+static int grow(const struct os_object *object, uint64_t old_size, uint64_t new_size)
 {
+    int fd = fd_of(object);
     struct rlimit limit;
     struct stat before, after;
+    uint64_t end;
     bool hidden;
 
     /* Beyond this limit the kernel does not return an error, it kills. */
@@ -488,13 +516,13 @@ static int grow(int fd, uint64_t old_size, uint64_t new_size)
         return MMAP_FILE_TOO_BIG;
     if (fstat(fd, &before) != 0)
         return error_of(errno);
-    int err = extend(fd, old_size, new_size, &hidden);
+    int err = extend(object, old_size, new_size, &hidden, &end);
     if (err == 0 || fstat(fd, &after) != 0)
         return err;
 
     /* What was reserved goes back; what somebody else has added meanwhile does not. */
     uint64_t size = (uint64_t)after.st_size;
-    if (hidden ? size == old_size && after.st_blocks > before.st_blocks
+    if (hidden ? size == end && after.st_blocks > before.st_blocks
                : size > old_size && size <= new_size)
         truncate_to(fd, old_size);
     return err;
@@ -502,7 +530,7 @@ static int grow(int fd, uint64_t old_size, uint64_t new_size)
 
 int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)
 {
-    return new_size > old_size ? grow(fd_of(object), old_size, new_size)
+    return new_size > old_size ? grow(object, old_size, new_size)
                                : truncate_to(fd_of(object), new_size);
 }
 
@@ -596,7 +624,7 @@ static int move(void *from, void *to, uint64_t length)
 {
     if (mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
         return 0;
-    int err = map_error_of(errno);
+    int err = errno == ENOSYS || errno == EPERM ? MMAP_UNSUPPORTED : map_error_of(errno);
     munmap(from, length);
     return err;
 }
@@ -608,7 +636,7 @@ int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t 
     int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0);
     int fd = object == NULL ? -1 : fd_of(object);
 
-    /* Kernels before 5.17 don't move huge pages. They were reserved, so there is the memory. */
+    /* Older kernels don't move huge pages. They were reserved, so there is the memory. */
     bool fixed = at != NULL && object != NULL && object->huge;
     void *start = mmap(fixed ? at : NULL, length, protection_of(access),
                        flags | (fixed ? MAP_FIXED : 0), fd, (off_t)offset);

@@ -215,7 +215,8 @@ struct mmap_mirror_args {
  *                             has fewer bytes than asked for
  *             file_too_big    over RLIMIT_FSIZE, or more than the file system can
  *             disk_full       the file system has not got the blocks; also when prefaulting
- *             out_of_mem      size or address too large, no memory, address range in use,
+ *             out_of_mem      size or address too large, no memory, address range in use (a map
+ *                             at an address takes twice its size while it is made),
  *                             over RLIMIT_MEMLOCK with MMAP_LOCK, no huge pages with
  *                             MMAP_HUGE_REQUIRE
  *             map_limit       the process has too many mappings (Linux: vm.max_map_count)
@@ -248,6 +249,8 @@ MRING_API int mmap_map(struct mmap *map, const struct mmap_args *args);
  *
  *   map       map->addr is the first copy, map->addr - lead_size the lead, map->size one copy
  *   errors    those of mmap_map(), and
+ *             out_of_mem   one copy more than asked for takes addresses while the mirror is made
+ *             unsupported  the process may not call mremap() (Linux)
  *             invalid_arg  size is 0; size, offset or lead_size is not a multiple of
  *                          mmap_mirror_granularity(flags); lead_size > offset in a file or name;
  *                          times * size does not fit

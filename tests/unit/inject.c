@@ -27,6 +27,8 @@ static _Thread_local struct {
     unsigned passing; /* calls that go through, and then calls that fail */
     unsigned failing;
     int error;
+    bool patterned; /* each call has an error of its own */
+    int errors[4];
     const char *hit;
     void (*meanwhile)(void);
     struct {
@@ -55,8 +57,16 @@ void inject_row(const char *function, unsigned k, unsigned count, int error)
     plan.failing = count;
     plan.error = error;
     plan.hit = NULL;
+    plan.patterned = false;
     plan.inheritable = false;
     plan.foreign = false;
+}
+
+void inject_pattern(const char *function, const int *errors, unsigned count)
+{
+    inject_row(function, 1, count, 0);
+    memcpy(plan.errors, errors, count * sizeof *errors);
+    plan.patterned = true;
 }
 
 void inject_always(const char *function, int error)
@@ -127,6 +137,10 @@ static int next_error(const char *function)
         return 0;
     plan.failing--;
     plan.hit = function;
+    if (plan.patterned) {
+        plan.error = plan.errors[0];
+        memmove(plan.errors, plan.errors + 1, sizeof plan.errors - sizeof plan.errors[0]);
+    }
     if (plan.meanwhile != NULL)
         plan.meanwhile();
     return plan.error;

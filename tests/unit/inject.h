@@ -22,6 +22,9 @@ void inject_nth(const char *function, unsigned k, int error);
 /* The same for `count` calls in a row. */
 void inject_row(const char *function, unsigned k, unsigned count, int error);
 
+/* Let the next calls of a function fail with these errors; 0: go through. At most 4. */
+void inject_pattern(const char *function, const int *errors, unsigned count);
+
 /* Let every call of a function fail, on top of the above. Two functions at a time. */
 void inject_always(const char *function, int error);
 

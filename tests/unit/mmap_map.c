@@ -972,6 +972,7 @@ static const char *fill_up_mappings(void *path)
         i += 2;
     if (i >= 200000)
         return SUPPORT_SKIP "vm.max_map_count is too large to fill";
+    size_t last = i - 2;
     while (mmap(NULL, page, i++ % 2 ? PROT_READ : PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) !=
            MAP_FAILED)
         continue;
@@ -981,6 +982,17 @@ static const char *fill_up_mappings(void *path)
     EXPECT(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = page }) == MMAP_MAP_LIMIT);
     EXPECT(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = page, .times = 50 }) ==
            MMAP_MAP_LIMIT);
+
+    /* The closer to the limit, the later the step that fails. */
+    for (unsigned freed = 0; freed < 12; freed++) {
+        EXPECT(mprotect(range + (last - 2 * freed) * page, page, PROT_NONE) == 0);
+        for (unsigned times = 1; times < 6; times++) {
+            struct mmap_mirror_args args = { .size = page, .times = times };
+            int err = mmap_mirror(&map, &args);
+            EXPECT(err == 0 || err == MMAP_MAP_LIMIT);
+            EXPECT(err != 0 || mmap_free(&map) == 0);
+        }
+    }
     return NULL;
 }
 
