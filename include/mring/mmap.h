@@ -228,7 +228,8 @@ struct mmap_mirror_args {
  *                             addr not aligned; no size for anonymous memory; offset + size over
  *                             2^63 - 1
  *             name_too_long   tagname or path too long
- *             exists          MMAP_EXCLUSIVE and the file or name exists; a dangling symbolic link
+ *             exists          MMAP_EXCLUSIVE and the file or name exists; a file would be created
+ *                             where there is a dangling symbolic link
  *             access_denied   permissions; a descriptor not opened for this access, which is
  *                             always for reading too; a name of another user, with a wider mode
  *                             than `mode`, with a second (hard) link, or that leads to anything
@@ -321,8 +322,7 @@ MRING_API uint64_t mmap_aligned_size(uint64_t bytes, enum mmap_direction directi
 MRING_API void *mmap_aligned_addr(const void *addr, enum mmap_direction direction);
 
 /*
- * The size of a file or a name, in bytes. The file's position does not move,
- * and it need not be readable.
+ * The size of a file or a name, in bytes. Its position does not move, and it need not be readable.
  *
  *   size      written on success only
  *   errors    not_found      no such file or name
