@@ -236,7 +236,8 @@ struct mmap_mirror_args {
  *                             but a plain object
  *             unsupported     a folder, pipe, socket or device; a file of huge pages, or
  *                             MMAP_HUGE_REQUIRE with a file or name; a HANDLE where there are none;
- *                             no shared memory on this system
+ *                             no shared memory on this system; an address, where the process may
+ *                             not call mremap() (Linux)
  */
 MRING_API int mmap_map(struct mmap *map, const struct mmap_args *args);
 
@@ -251,7 +252,7 @@ MRING_API int mmap_map(struct mmap *map, const struct mmap_args *args);
  *   map       map->addr is the first copy, map->addr - lead_size the lead, map->size one copy
  *   errors    those of mmap_map(), and
  *             out_of_mem   one copy more than asked for takes addresses while the mirror is made
- *             unsupported  the process may not call mremap() (Linux)
+ *             unsupported  as for an address
  *             invalid_arg  size is 0; size, offset or lead_size is not a multiple of
  *                          mmap_mirror_granularity(flags); lead_size > offset in a file or name;
  *                          times * size does not fit

@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -211,6 +213,16 @@ WRAP(int, fflush, (FILE * stream))
 WRAP(int, fstat64, (int fd, struct stat *status))
 {
     return fails("fstat") ? -1 : __real_fstat64(fd, status);
+}
+
+WRAP(int, fstatfs64, (int fd, struct statfs *system))
+{
+    return fails("fstatfs") ? -1 : __real_fstatfs64(fd, system);
+}
+
+WRAP(int, fstatvfs64, (int fd, struct statvfs *system))
+{
+    return fails("fstatvfs") ? -1 : __real_fstatvfs64(fd, system);
 }
 
 WRAP(int, ftruncate64, (int fd, off_t size))

@@ -271,6 +271,8 @@ static bool may_succeed(const char *function, int error, bool huge)
     } rows[] = {
         { "close", 0 },
         { "getrlimit", 0 },
+        { "fstatfs", 0 },
+        { "fstatvfs", 0 },
         { "open", EINTR },
         { "ftruncate", EINTR },
         { "open", EAGAIN }, /* a lease ends */
@@ -458,6 +460,29 @@ Test(injected, a_mirror_without_mremap_is_made_of_a_memory_file, .timeout = 10, 
     ASSERT_NOTHING_LEFT();
 }
 
+/* A sandbox may refuse it. */
+Test(injected, what_needs_mremap_is_unsupported_without_it, .timeout = 10, .init = build_world)
+{
+    static const int errors[] = { ENOSYS, EPERM };
+    int (*const calls[])(struct mmap *) = { map_at_address,  mirror_anonymous, mirror_with_options,
+                                            mirror_new_file, mirror_new_name,  mirror_old_name };
+
+    for (size_t i = 0; i < COUNT_OF(errors); i++) {
+        for (size_t c = 0; c < COUNT_OF(calls); c++) {
+            struct mmap map = { 0 };
+            support_remember();
+
+            inject_always("mremap", errors[i]);
+            inject_always("mremap of 0", errors[i]);
+            int err = calls[c](&map);
+            inject_stop();
+
+            cr_assert_eq(err, MMAP_UNSUPPORTED, "call %zu: %s", c, mmap_errname(err));
+            ASSERT_NOTHING_LEFT(" (call %zu)", c);
+        }
+    }
+}
+
 Test(injected, a_mirror_without_any_way_is_unsupported_or_out_of_memory, .timeout = 10,
      .init = build_world)
 {
@@ -581,6 +606,7 @@ Test(injected, growing_takes_what_the_file_system_can_do, .timeout = 10, .init =
         { "posix_fallocate", EINVAL, 0 },
         { "posix_fallocate", ENODEV, 0 },
         { "posix_fallocate", EBADF, 0 },
+        { "fstatvfs", EIO, 0 },
         { "posix_fallocate", ESPIPE, 0 },
     };
 
