@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -21,25 +22,44 @@ namespace {
 
 struct Result {
     double ns = 0;
-    double bytes_per_second = 0;
     double spread = 0;
+    std::map<std::string, double> counters;
+    bool run = false;
     bool failed = false;
 };
 
 std::map<std::string, Result> results; /* by row name */
 std::string help_text;
-bool output_is_text = true;
+std::string filter; /* options of the command line */
+uint64_t repetitions;
+bool report_is_wanted;
+
+uint64_t repetitions_done;
+uint64_t repetitions_in_all;
+void (*report_progress)(uint64_t done, uint64_t total);
+
+/* A reporter that says nothing. */
+class Silence : public benchmark::BenchmarkReporter {
+  public:
+    bool ReportContext(const Context &) override
+    {
+        return true;
+    }
+
+    void ReportRuns(const std::vector<Run> &) override
+    {
+    }
+};
 
 /*
- * Hands everything on to the reporter that --benchmark_format chose, and keeps the medians. The
- * framework appends "/iterations:N/repeats:N/manual_time" to each name; that is the same for all
- * rows here and is dropped.
+ * Hands everything on to another reporter and keeps the medians. The framework appends
+ * "/iterations:N/repeats:N/manual_time" to each name; rows here have no variants that differ in
+ * these, and it is dropped.
  */
 class Collector : public benchmark::BenchmarkReporter {
   public:
     explicit Collector(benchmark::BenchmarkReporter *reporter) : reporter_(reporter)
     {
-        output_is_text = dynamic_cast<benchmark::ConsoleReporter *>(reporter) != nullptr;
     }
 
     bool ReportContext(const Context &context) override
@@ -78,6 +98,7 @@ class Collector : public benchmark::BenchmarkReporter {
         bool single = run.run_type == Run::RT_Iteration && run.repetitions <= 1;
         Result &result = results[name];
 
+        result.run = true;
         if (run.error_occurred)
             return;
         if (run.aggregate_name == "iqr")
@@ -85,9 +106,8 @@ class Collector : public benchmark::BenchmarkReporter {
         if (!single && run.aggregate_name != "median")
             return;
         result.ns = run.GetAdjustedRealTime();
-        auto rate = run.counters.find("bytes_per_second");
-        if (rate != run.counters.end())
-            result.bytes_per_second = rate->second;
+        for (const auto &counter : run.counters)
+            result.counters[counter.first] = counter.second;
     }
 
     std::unique_ptr<benchmark::BenchmarkReporter> reporter_;
@@ -101,6 +121,37 @@ std::string EnvironmentName(const std::string &option)
     for (char &letter : name)
         letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
     return name;
+}
+
+/* The value of the last of several equal options, or of the environment; else `otherwise`. */
+std::string OptionValue(const std::vector<char *> &arguments, const std::string &option,
+                        const std::string &otherwise)
+{
+    const char *variable = std::getenv(EnvironmentName(option).c_str());
+    std::string value = variable != nullptr ? variable : otherwise;
+
+    for (const char *argument : arguments) {
+        if (argument != nullptr && std::string(argument).compare(0, option.size(), option) == 0)
+            value = argument + option.size();
+    }
+    return value;
+}
+
+/* How many rows the filter selects, as the framework understands it; 0 if it can't be read. */
+uint64_t CountSelected()
+{
+    bool negative = !filter.empty() && filter[0] == '-';
+    uint64_t count = 0;
+
+    try {
+        std::regex pattern(negative ? filter.substr(1) : filter, std::regex::extended);
+        for (const auto &entry : results)
+            count += filter.empty() || filter == "all" ||
+                     std::regex_search(entry.first + "/", pattern) != negative;
+    } catch (const std::regex_error &) {
+        return 0;
+    }
+    return count;
 }
 
 void PrintHelp()
@@ -138,9 +189,17 @@ extern "C" void cb_register(const struct cb_row *row)
     auto run = [copy, name](benchmark::State &framework) {
         struct cb_state state = { &framework, &name };
 
-        /* One call has all iterations of the repetition. */
-        while (framework.KeepRunningBatch(framework.max_iterations))
-            copy.body(&state, static_cast<uint64_t>(framework.max_iterations), copy.context);
+        if (report_progress != nullptr)
+            report_progress(repetitions_done, repetitions_in_all);
+        repetitions_done++;
+        /* One call has all iterations of the repetition. After a failure, which has been said, the
+           others would take time for nothing. */
+        while (framework.KeepRunningBatch(framework.max_iterations)) {
+            if (results[name].failed)
+                framework.SkipWithError("an earlier repetition failed");
+            else
+                copy.body(&state, static_cast<uint64_t>(framework.max_iterations), copy.context);
+        }
     };
     benchmark::RegisterBenchmark(row->name, run)
         ->Iterations(static_cast<benchmark::IterationCount>(row->iterations))
@@ -157,6 +216,16 @@ extern "C" void cb_set_time(struct cb_state *state, int64_t nanoseconds)
 extern "C" void cb_set_bytes(struct cb_state *state, uint64_t bytes)
 {
     state->framework->SetBytesProcessed(static_cast<int64_t>(bytes));
+}
+
+extern "C" void cb_set_items(struct cb_state *state, uint64_t items)
+{
+    state->framework->SetItemsProcessed(static_cast<int64_t>(items));
+}
+
+extern "C" void cb_set_counter(struct cb_state *state, const char *name, double value)
+{
+    state->framework->counters[name] = value;
 }
 
 extern "C" void cb_set_label(struct cb_state *state, const char *label)
@@ -183,6 +252,11 @@ extern "C" bool cb_initialize(int argc, char **argv, const char *const *defaults
     }
     arguments.insert(arguments.end(), argv + 1, argv + argc);
 
+    filter = OptionValue(arguments, "--benchmark_filter=", "");
+    repetitions =
+        std::strtoull(OptionValue(arguments, "--benchmark_repetitions=", "1").c_str(), nullptr, 10);
+    report_is_wanted = !OptionValue(arguments, "--benchmark_format=", "").empty();
+
     int left = static_cast<int>(arguments.size());
     arguments.push_back(nullptr);
     help_text = help;
@@ -195,19 +269,36 @@ extern "C" void cb_add_context(const char *key, const char *value)
     benchmark::AddCustomContext(key, value);
 }
 
-extern "C" bool cb_run(void)
+extern "C" bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t total))
 {
-    Collector collector(benchmark::CreateDefaultDisplayReporter());
+    benchmark::BenchmarkReporter *reporter =
+        reported ? benchmark::CreateDefaultDisplayReporter() : new Silence;
+    Collector collector(reporter);
+
+    for (auto &entry : results)
+        entry.second = Result();
+    repetitions_done = 0;
+    repetitions_in_all = CountSelected() * repetitions;
+    report_progress = progress;
     bool any = benchmark::RunSpecifiedBenchmarks(&collector) > 0;
     bool failed = std::any_of(results.begin(), results.end(),
                               [](const auto &entry) { return entry.second.failed; });
 
+    if (progress != nullptr)
+        progress(repetitions_done, repetitions_done);
     return any && !failed;
 }
 
-extern "C" bool cb_output_is_text(void)
+extern "C" bool cb_report_is_wanted(void)
 {
-    return output_is_text;
+    return report_is_wanted;
+}
+
+extern "C" bool cb_was_run(const char *name)
+{
+    auto entry = results.find(name);
+
+    return entry != results.end() && entry->second.run;
 }
 
 extern "C" double cb_median_ns(const char *name)
@@ -217,11 +308,14 @@ extern "C" double cb_median_ns(const char *name)
     return result != nullptr ? result->ns : 0;
 }
 
-extern "C" double cb_median_bytes_per_second(const char *name)
+extern "C" double cb_median_counter(const char *name, const char *counter)
 {
     const Result *result = FindResult(name);
 
-    return result != nullptr ? result->bytes_per_second : 0;
+    if (result == nullptr)
+        return 0;
+    auto entry = result->counters.find(counter);
+    return entry == result->counters.end() ? 0 : entry->second;
 }
 
 extern "C" double cb_spread(const char *name)

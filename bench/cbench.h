@@ -35,8 +35,12 @@ void cb_register(const struct cb_row *row);
 /* What all iterations of this repetition took. Every body that does not fail calls it once. */
 void cb_set_time(struct cb_state *state, int64_t nanoseconds);
 
-/* What they moved; gives the rate. */
+/* What they moved; each gives a rate. */
 void cb_set_bytes(struct cb_state *state, uint64_t bytes);
+void cb_set_items(struct cb_state *state, uint64_t items);
+
+/* Any other figure of this repetition. */
+void cb_set_counter(struct cb_state *state, const char *name, double value);
 
 /* A remark to stand behind the numbers. */
 void cb_set_label(struct cb_state *state, const char *label);
@@ -59,18 +63,31 @@ bool cb_initialize(int argc, char **argv, const char *const *defaults, size_t co
 /* A line of the report's head. Both texts are copied. */
 void cb_add_context(const char *key, const char *value);
 
-/* Run the rows that the filter selects. False if one of them failed or none was selected. */
-bool cb_run(void);
+/*
+ * Run the rows that the filter selects; it may be called again. False if one of them failed or none
+ * was selected.
+ *
+ *   reported  the framework's report goes to stdout, in the format that its option chose
+ *   progress  called before each repetition: how many are done, of how many. NULL: not
+ */
+bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t total));
 
-/* Whether the report on stdout is for people, so that more text may follow it. */
-bool cb_output_is_text(void);
+/* Whether the command line or the environment asks for the framework's report. */
+bool cb_report_is_wanted(void);
+
+/* ---- results of the last cb_run() ------------------------------------------------------------ */
+
+/* Whether the filter selected the row. */
+bool cb_was_run(const char *name);
 
 /*
- * Results of the last cb_run(): the median of the repetitions of a row. 0 when the row did not run
- * or failed.
+ * What one iteration took, the median of the repetitions of a row. 0 when the row did not run or
+ * failed.
  */
 double cb_median_ns(const char *name);
-double cb_median_bytes_per_second(const char *name);
+
+/* The median of what was given to cb_set_counter(). 0 as above, or when nothing was. */
+double cb_median_counter(const char *name, const char *counter);
 
 /*
  * Over what part of the median the middle half of a row's repetitions spreads: 0.1 is ten per cent.

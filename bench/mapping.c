@@ -5,7 +5,7 @@
  */
 #define _GNU_SOURCE /* memfd_create() */
 
-#include "cbench.h"
+#include "report.h"
 #include "rows.h"
 
 #include <fcntl.h>
@@ -27,7 +27,6 @@ struct sources {
 struct row {
     const struct kind *kind;
     uint64_t size;
-    char name[48];
 };
 
 /* ---- one create and destroy each; an error or 0 ---------------------------------------------- */
@@ -143,15 +142,25 @@ static void drop_sources(const struct sources *sources)
 
 static const struct kind {
     const char *name;
+    enum role role;
     int (*prepare)(struct sources *sources, uint64_t size);
     int (*cycle)(const struct sources *sources, uint64_t size);
 } kinds[] = {
-    { "mmap", prepare_nothing, cycle_system },
-    { "map/anonymous", prepare_nothing, cycle_map },
-    { "mirror/anonymous", prepare_nothing, cycle_anonymous },
-    { "mirror/memfd", prepare_fd, cycle_fd },
-    { "mirror/file", prepare_file, cycle_file },
-    { "mirror/name", prepare_name, cycle_name },
+    { "mmap", ROLE_LIMIT, prepare_nothing, cycle_system },
+    { "map_anonymous", ROLE_VARIANT, prepare_nothing, cycle_map },
+    { "mirror_anonymous", ROLE_OURS, prepare_nothing, cycle_anonymous },
+    { "mirror_memfd", ROLE_VARIANT, prepare_fd, cycle_fd },
+    { "mirror_file", ROLE_VARIANT, prepare_file, cycle_file },
+    { "mirror_name", ROLE_VARIANT, prepare_name, cycle_name },
+};
+
+static const struct row_class classes[] = {
+    { .name = "mapping/size:4096", .title = "making and releasing 4 KiB", .unit = UNIT_NS },
+    { .name = "mapping/size:65536",
+      .title = "making and releasing 64 KiB",
+      .unit = UNIT_NS,
+      .quick = true },
+    { .name = "mapping/size:1048576", .title = "making and releasing 1 MiB", .unit = UNIT_NS },
 };
 
 static const uint64_t sizes[] = { 4096, 65536, 1048576 };
@@ -177,58 +186,23 @@ static void mapping_body(struct cb_state *state, uint64_t iterations, const void
         cb_set_time(state, end - start);
 }
 
-static void name_row(char *name, size_t name_size, const struct kind *kind, uint64_t size)
+void mapping_register(const struct bench_options *options)
 {
-    snprintf(name, name_size, "%s/size:%llu", kind->name, (unsigned long long)size);
-}
+    static struct row rows[SIZE_COUNT][KIND_COUNT];
 
-void mapping_register(void)
-{
-    static struct row rows[KIND_COUNT][SIZE_COUNT];
-
-    for (size_t i = 0; i < KIND_COUNT; i++) {
-        for (size_t j = 0; j < SIZE_COUNT; j++) {
-            struct row *row = &rows[i][j];
-            if (i > 0 && sizes[j] % mmap_mirror_granularity(0) != 0)
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        for (size_t j = 0; j < KIND_COUNT; j++) {
+            if (options->quick && !classes[i].quick)
+                continue;
+            if (j > 0 && sizes[i] % mmap_mirror_granularity(0) != 0)
                 continue; /* larger pages than that */
-            *row = (struct row){ .kind = &kinds[i], .size = sizes[j] };
-            name_row(row->name, sizeof row->name, row->kind, row->size);
-            cb_register(&(struct cb_row){ .name = row->name,
-                                          .iterations = ITERATIONS,
-                                          .body = mapping_body,
-                                          .context = row });
+            rows[i][j] = (struct row){ .kind = &kinds[j], .size = sizes[i] };
+            report_add(&(struct class_row){ .of = &classes[i],
+                                            .name = kinds[j].name,
+                                            .role = kinds[j].role,
+                                            .iterations = ITERATIONS,
+                                            .body = mapping_body,
+                                            .context = &rows[i][j] });
         }
     }
-}
-
-static void print_head(FILE *out)
-{
-    fprintf(out, "\nCreating and destroying a mapping, medians, microseconds.\n%-16s", "KiB");
-    for (size_t i = 0; i < SIZE_COUNT; i++)
-        fprintf(out, " %8llu ", (unsigned long long)(sizes[i] / 1024));
-    fputc('\n', out);
-}
-
-bool mapping_print(FILE *out)
-{
-    bool headed = false;
-
-    for (size_t i = 0; i < KIND_COUNT; i++) {
-        char names[SIZE_COUNT][48];
-        double sum = 0;
-        for (size_t j = 0; j < SIZE_COUNT; j++) {
-            name_row(names[j], sizeof names[j], &kinds[i], sizes[j]);
-            sum += cb_median_ns(names[j]);
-        }
-        if (sum <= 0)
-            continue;
-        if (!headed)
-            print_head(out);
-        headed = true;
-        fprintf(out, "%-16s", kinds[i].name);
-        for (size_t j = 0; j < SIZE_COUNT; j++)
-            bench_print_number(out, 8, cb_median_ns(names[j]) * 1e-3, cb_spread(names[j]));
-        fputc('\n', out);
-    }
-    return headed;
 }

@@ -1,46 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ringbench: what the rings and mappings of this library cost on this machine.
+ * ringbench: what the rings and mappings of this library cost on this machine, next to the queues
+ * that one would use otherwise.
  *
- *      ringbench                                   everything, about half a minute
+ *      ringbench                                   everything, some minutes
+ *      ringbench --quick                           the classes that matter most, less than one
+ *      ringbench --compare                         the head-to-head with other queues only
  *      ringbench --benchmark_filter=bytes:64/      some rows; the framework matches a longer name,
  *                                                  so end with the slash and not with $
+ *      ringbench --at-least=spsc/rtt=1.1           fail if we are less than 1.1 times as good as
+ *                                                  the best competitor; may be given repeatedly
+ *      ringbench --repeat-check                    everything twice: which ratios can be trusted?
  *      ringbench --cpus=0,2                        producer on 0, consumer on 2
  *      ringbench --benchmark_format=json           for programs; the tables go to stderr
- *      ringbench --laps=1024 --benchmark_repetitions=9
- *                                                  long repetitions, for a quiet machine
  *
- * Every row is repeated 101 times, in random order over all rows, so that a slow phase of the
+ * Every row is repeated many times, in random order over all rows, so that a slow phase of the
  * machine hits all of them alike; compare medians, and only within one run.
  *
- * The repetitions are short, about a millisecond. A ring stands still as soon as one of its two
+ * The repetitions are short, a few milliseconds. A ring stands still as soon as one of its two
  * sides does, so that any other work on the cores spoils the repetition that it falls into; most
- * short ones fit between two interruptions, and one that did not is done again (bytes.c). At a load
- * of 4 on 2 cores the ratio of two rings came out between 0.9 and 1.2 for nearly every size this
- * way, and between 0.2 and 5 with 9 long repetitions. The tables mark the rows that suffered all
- * the same. What no repetition helps against is a virtual machine whose processors move between the
- * host's caches: then the rings are slower by a factor of 3, all alike, and memcpy is not.
+ * short ones fit between two interruptions, and one that did not is done again (classes.c). What no
+ * repetition helps against is a virtual machine whose processors move between the host's caches:
+ * then everything that crosses from core to core is slower by a factor of 3 to 5. So the transfer
+ * of a bare cache line is measured before and after, and a run in which it moved is marked.
  */
 #define _GNU_SOURCE /* uname() and its kin under -std=c11 */
 
-#include "cbench.h"
+#include "report.h"
 #include "rows.h"
 
-#include <stdio.h>
+#include <mring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 static const char help[] =
-    "ringbench [--cpus=A,B]   producer on processor A, consumer on B\n"
-    "          [--laps=N]     go N times over the ring in one repetition\n"
+    "ringbench [--quick]               the classes that matter most, in less than a minute\n"
+    "          [--compare]             only the head-to-head with other queues\n"
+    "          [--at-least=ROW=RATIO]  fail if our ratio to the best competitor is less\n"
+    "          [--repeat-check]        run twice, compare the ratios; fail if they differ\n"
+    "          [--cpus=A,B,...]        producer on processor A, consumer on B, further threads on\n"
+    "                                  the next ones in turn\n"
+    "          [--laps=N]              go N times over the ring in one repetition\n"
+    "          [--plot-data=FOLDER]    write what bench/plots.gp draws\n"
+    "          [--negative-control]    broken queues, whose rows have to fail\n"
     "and the options of Google Benchmark; the number of iterations is fixed.\n\n";
 
-static const char *const defaults[] = {
-    "--benchmark_repetitions=101",
-    "--benchmark_enable_random_interleaving=true",
-    "--benchmark_display_aggregates_only=true",
-};
+/* Over 1,000 laps of the ring in all repetitions together. */
+#define LAPS              16
+#define LAPS_IF_QUICK     33
+#define AT_LEAST_MAX      64
+#define MOVED_BY          1.3
+#define PROGRESS_NS       INT64_C(200000000)
+#define PROGRESS_APART_NS INT64_C(30000000000)
 
 /* ---- the machine ----------------------------------------------------------------------------- */
 
@@ -64,30 +77,49 @@ static bool find_line(const char *path, const char *key, char *text, size_t size
     return true;
 }
 
+/* For the report of the framework, and for ours. */
+static void describe(const char *key, const char *value)
+{
+    cb_add_context(key, value);
+    if (!cb_report_is_wanted())
+        printf("%-26s %s\n", key, value);
+}
+
 static void describe_machine(const struct bench_cores *cores)
 {
     char text[512];
     struct utsname system;
 
     if (find_line("/proc/cpuinfo", "model name", text, sizeof text))
-        cb_add_context("cpu", text);
-    cb_add_context("cores", cores->topology);
+        describe("cpu", text);
+    describe("producer and consumer on", cores->topology);
     if (uname(&system) == 0) {
         snprintf(text, sizeof text, "%s %s %s", system.sysname, system.release, system.machine);
-        cb_add_context("kernel", text);
+        describe("kernel", text);
     }
+    if (find_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "", text, sizeof text))
+        describe("governor", text);
+    else
+        describe("governor", "none that the system shows");
     if (find_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "", text, sizeof text))
-        cb_add_context("huge pages, shared memory", text);
+        describe("huge pages, shared memory", text);
+    if (find_line("/proc/meminfo", "HugePages_Total", text, sizeof text))
+        describe("huge pages, pool", text);
 }
 
 static void describe_build(void)
 {
+    char text[64];
+
+    snprintf(text, sizeof text, "%d.%d.%d", MRING_VERSION_MAJOR, MRING_VERSION_MINOR,
+             MRING_VERSION_PATCH);
+    describe("mring", text);
 #if defined(__clang__)
-    cb_add_context("compiler", __VERSION__);
+    describe("compiler", __VERSION__);
 #else
-    cb_add_context("compiler", "gcc " __VERSION__);
+    describe("compiler", "gcc " __VERSION__);
 #endif
-    cb_add_context("flags", BENCH_FLAGS);
+    describe("flags", BENCH_FLAGS);
 #if !defined(__OPTIMIZE__)
     fputs("ringbench: built without optimisation; the numbers mean nothing\n", stderr);
 #elif !defined(NDEBUG)
@@ -95,68 +127,243 @@ static void describe_build(void)
 #endif
 }
 
-/* ---- main ------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------------- */
 
-/* Our own options. */
-struct options {
-    const char *cpus; /* "A,B" or NULL */
-    unsigned laps;    /* 0: default */
+/* A ratio that has to be reached. */
+struct at_least {
+    char row[64];
+    double ratio;
 };
+
+struct options {
+    struct bench_options bench;
+    const char *cpus; /* "A,B" or NULL */
+    const char *plot_data;
+    bool repeat_check;
+    struct at_least at_least[AT_LEAST_MAX];
+    unsigned at_least_count;
+};
+
+/* The text behind `option` if the argument begins with it, or NULL. */
+static const char *value_of(const char *argument, const char *option)
+{
+    size_t length = strlen(option);
+
+    return strncmp(argument, option, length) == 0 ? argument + length : NULL;
+}
+
+static bool complain(const char *text)
+{
+    fprintf(stderr, "ringbench: %s\n", text);
+    return false;
+}
+
+static bool take_at_least(struct options *options, const char *value)
+{
+    struct at_least *at_least = &options->at_least[options->at_least_count];
+    const char *equals = strrchr(value, '=');
+    char rest;
+
+    if (options->at_least_count == AT_LEAST_MAX)
+        return complain("too many --at-least");
+    if (equals == NULL || equals == value || (size_t)(equals - value) >= sizeof at_least->row ||
+        sscanf(equals + 1, "%lf%c", &at_least->ratio, &rest) != 1 || !(at_least->ratio > 0))
+        return complain("--at-least=ROW=RATIO takes a row and a number, as in spsc/rtt=1.1");
+    snprintf(at_least->row, sizeof at_least->row, "%.*s", (int)(equals - value), value);
+    options->at_least_count++;
+    return true;
+}
+
+static bool take_laps(struct options *options, const char *value)
+{
+    char rest;
+
+    if (sscanf(value, "%6u%c", &options->bench.laps, &rest) != 1 || options->bench.laps == 0)
+        return complain("--laps=N takes a number from 1 to 999999");
+    return true;
+}
+
+/* Take one of our own. False, with a message, if it is no good; *ours says whether it was one. */
+static bool take_option(struct options *options, const char *argument, bool *ours)
+{
+    const char *value;
+
+    *ours = true;
+    if ((value = value_of(argument, "--at-least=")) != NULL)
+        return take_at_least(options, value);
+    if ((value = value_of(argument, "--laps=")) != NULL)
+        return take_laps(options, value);
+    if ((value = value_of(argument, "--cpus=")) != NULL)
+        options->cpus = value;
+    else if ((value = value_of(argument, "--plot-data=")) != NULL)
+        options->plot_data = value;
+    else if (strcmp(argument, "--quick") == 0)
+        options->bench.quick = true;
+    else if (strcmp(argument, "--compare") == 0)
+        options->bench.compare = true;
+    else if (strcmp(argument, "--repeat-check") == 0)
+        options->repeat_check = true;
+    else if (strcmp(argument, "--negative-control") == 0)
+        options->bench.negative_control = true;
+    else
+        *ours = false;
+    return true;
+}
 
 /* Take them out of the command line; the rest is for the framework. False if one is no good. */
 static bool take_options(struct options *options, int *argc, char **argv)
 {
-    static const char cpus[] = "--cpus=";
-    static const char laps[] = "--laps=";
     int kept = 1;
-    char rest;
 
     for (int i = 1; i < *argc; i++) {
-        if (strncmp(argv[i], cpus, sizeof cpus - 1) == 0) {
-            options->cpus = argv[i] + sizeof cpus - 1;
-        } else if (strncmp(argv[i], laps, sizeof laps - 1) == 0) {
-            const char *value = argv[i] + sizeof laps - 1;
-            if (sscanf(value, "%6u%c", &options->laps, &rest) != 1 || options->laps == 0) {
-                fprintf(stderr, "ringbench: --laps=N takes a number from 1 to 999999\n");
+        bool ours;
+        if (i + 1 < *argc && strcmp(argv[i], "--at-least") == 0) {
+            if (!take_at_least(options, argv[++i]))
                 return false;
-            }
-        } else {
-            argv[kept++] = argv[i];
+            continue;
         }
+        if (!take_option(options, argv[i], &ours))
+            return false;
+        if (!ours)
+            argv[kept++] = argv[i];
     }
     *argc = kept;
     argv[kept] = NULL;
+    if (options->bench.laps == 0)
+        options->bench.laps = options->bench.quick ? LAPS_IF_QUICK : LAPS;
     return true;
 }
 
-static void print_tables(FILE *out)
+static bool take_framework_options(const struct options *options, int argc, char **argv)
 {
-    bool printed = bytes_print(out);
+    const char *defaults[] = {
+        options->bench.quick ? "--benchmark_repetitions=31" : "--benchmark_repetitions=101",
+        "--benchmark_enable_random_interleaving=true",
+        "--benchmark_display_aggregates_only=true",
+    };
 
-    printed = mapping_print(out) || printed;
-    if (printed)
-        fprintf(out, "\n* disturbed: the middle half of the repetitions spreads over %.0f %%\n",
-                100 * BENCH_SPREAD_MAX);
+    return cb_initialize(argc, argv, defaults, sizeof defaults / sizeof defaults[0], help);
+}
+
+/* ---- progress -------------------------------------------------------------------------------- */
+
+/* A line that is written over on a terminal, a new one now and then elsewhere. */
+static void show_progress(uint64_t done, uint64_t total)
+{
+    static int64_t start, shown;
+    static bool on_line;
+    bool terminal = isatty(STDERR_FILENO) == 1;
+    int64_t now = mring_os_now();
+    int64_t left = 0;
+
+    if (done == 0) {
+        start = now;
+        shown = now;
+    }
+    if (done > 0 && done == total && on_line)
+        fprintf(stderr, "\r%60s\r", "");
+    on_line = on_line && done < total;
+    if (done == 0 || done >= total || now - shown < (terminal ? PROGRESS_NS : PROGRESS_APART_NS))
+        return;
+    left = (int64_t)((double)(now - start) / (double)done * (double)(total - done));
+    fprintf(stderr, "%sringbench: %3.0f %%, %.0f s, some %.0f s to go  %s", terminal ? "\r" : "",
+            100 * (double)done / (double)total, (double)(now - start) * 1e-9, (double)left * 1e-9,
+            terminal ? "" : "\n");
+    on_line = terminal;
+    shown = now;
+}
+
+/* ---- verdicts -------------------------------------------------------------------------------- */
+
+/* Whether there are such rows; says which is not there, before anybody waits for it. */
+static bool know_rows(const struct options *options)
+{
+    for (unsigned i = 0; i < options->at_least_count; i++) {
+        const char *row = options->at_least[i].row;
+        if (!report_has_class(row)) {
+            fprintf(stderr, "ringbench: --at-least=%s: there is no such row in this run\n", row);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether all ratios that were asked for were reached; says which were not. */
+static bool check_ratios(const struct options *options)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < options->at_least_count; i++) {
+        const struct at_least *at_least = &options->at_least[i];
+        double ratio = report_ratio(at_least->row);
+        if (ratio > 0 && ratio >= at_least->ratio)
+            continue;
+        ok = false;
+        if (ratio > 0)
+            fprintf(stderr, "ringbench: %s fell short: %.3f of the best competitor, not %.3f\n",
+                    at_least->row, ratio, at_least->ratio);
+        else
+            fprintf(stderr, "ringbench: %s: no ratio was measured\n", at_least->row);
+    }
+    return ok;
+}
+
+static void print_line_transfer(FILE *out, double before, double after)
+{
+    fprintf(out, "\ntransfer of a cache line: %.1f ns before, %.1f ns after\n", before, after);
+    if (before > after * MOVED_BY || after > before * MOVED_BY)
+        fputs("MOVED: the processors changed places during this run; its ratios are worthless\n",
+              out);
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
+
+static void register_rows(const struct options *options, const struct bench_cores *cores)
+{
+    classes_register(cores, &options->bench);
+    if (options->bench.compare || options->bench.negative_control)
+        return;
+    mirror_register(cores, &options->bench);
+    mapping_register(&options->bench);
+}
+
+/* One run, or two; false if a row failed or the two differ. */
+static bool run(const struct options *options, FILE *out)
+{
+    if (!options->repeat_check)
+        return cb_run(cb_report_is_wanted(), show_progress);
+    bool ok = cb_run(false, show_progress);
+    report_remember();
+    ok = cb_run(cb_report_is_wanted(), show_progress) && ok;
+    return report_print_repeat(out) && ok;
 }
 
 int main(int argc, char **argv)
 {
     struct bench_cores cores;
-    struct options options = { 0 };
+    static struct options options;
 
-    if (!take_options(&options, &argc, argv) ||
-        !cb_initialize(argc, argv, defaults, sizeof defaults / sizeof defaults[0], help))
+    if (!take_options(&options, &argc, argv) || !take_framework_options(&options, argc, argv))
         return EXIT_FAILURE;
     if (!bench_choose_cores(&cores, options.cpus)) {
         fprintf(stderr, "ringbench: the threads can't be pinned to --cpus=%s\n", options.cpus);
         return EXIT_FAILURE;
     }
+    FILE *out = cb_report_is_wanted() ? stderr : stdout;
     describe_build();
     describe_machine(&cores);
-    bytes_register(&cores, options.laps);
-    mapping_register();
+    register_rows(&options, &cores);
+    if (!know_rows(&options))
+        return EXIT_FAILURE;
 
-    bool ok = cb_run();
-    print_tables(cb_output_is_text() ? stdout : stderr);
+    double line_before = classes_measure_line(&cores);
+    bool ok = run(&options, out);
+    if (!options.bench.compare)
+        report_print_tables(out, &cores);
+    report_print_comparison(out);
+    print_line_transfer(out, line_before, classes_measure_line(&cores));
+    if (options.plot_data != NULL)
+        ok = report_write_plots(options.plot_data) && ok;
+    ok = check_ratios(&options) && ok;
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

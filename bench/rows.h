@@ -1,40 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rows of ringbench: each file registers its own, and prints its table after the run. A table
- * leaves out what did not run or failed, and itself if nothing is left.
+ * The files that have rows of ringbench.
  */
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
 
 #include "thread.h"
 
-#include <stdio.h>
+#include <stdbool.h>
 
-/*
- * Chunks of bytes from one thread to another. `cores` has to live until the run is over.
- *
- *   laps      over the ring in one repetition; 0: default
- */
-void bytes_register(const struct bench_cores *cores, unsigned laps);
-bool bytes_print(FILE *out);
+/* Of the command line. */
+struct bench_options {
+    unsigned laps;         /* of the ring in one repetition */
+    bool quick;            /* only the classes that are a part of it */
+    bool compare;          /* only classes and rows of the head-to-head */
+    bool negative_control; /* broken queues instead of all others */
+};
 
-/* Making and destroying mappings. */
-void mapping_register(void);
-bool mapping_print(FILE *out);
+/* ---- classes.c: queues in comparison --------------------------------------------------------- */
 
-/*
- * A row whose repetitions spread over more than this was disturbed by other work on its cores; the
- * tables mark it.
- */
-#define BENCH_SPREAD_MAX 0.2
+/* Register the rows. `cores` has to live until the end; so it is below. */
+void classes_register(const struct bench_cores *cores, const struct bench_options *options);
 
-/* A number of a table with its mark; a dash for 0. */
-static inline void bench_print_number(FILE *out, int width, double number, double spread)
-{
-    if (number > 0)
-        fprintf(out, " %*.2f%c", width, number, spread > BENCH_SPREAD_MAX ? '*' : ' ');
-    else
-        fprintf(out, " %*s ", width, "-");
-}
+/* What it takes to hand a bare cache line over, in nanoseconds; 0 if that can't be measured. */
+double classes_measure_line(const struct bench_cores *cores);
+
+/* ---- mirror.c: what the mirror is worth ------------------------------------------------------ */
+
+void mirror_register(const struct bench_cores *cores, const struct bench_options *options);
+
+/* ---- mapping.c: making and destroying mappings ----------------------------------------------- */
+
+void mapping_register(const struct bench_options *options);
 
 #endif

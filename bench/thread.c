@@ -3,14 +3,24 @@
 
 #include "thread.h"
 
-#include <mring/wait.h>
+#include <mring/mmap.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What two processors have in common; the best pair for a ring is the greatest. */
 enum pairing { PAIR_SAME_CORE, PAIR_UNKNOWN, PAIR_APART, PAIR_SHARED_CACHE };
+
+struct switches {
+    uint64_t lost;
+    uint64_t slept;
+};
 
 #define PROCESSORS_MAX 1024
 
@@ -79,12 +89,15 @@ static bool pin(int processor)
     return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
 }
 
-/* How often this thread lost its processor without having asked to sleep. */
-static long count_interruptions(void)
+/* How often this thread lost its processor without having asked for it, and how often it slept. */
+static struct switches count_switches(void)
 {
     struct rusage usage;
 
-    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+    if (getrusage(RUSAGE_THREAD, &usage) != 0)
+        return (struct switches){ 0 };
+    return (struct switches){ .lost = (uint64_t)usage.ru_nivcsw,
+                              .slept = (uint64_t)usage.ru_nvcsw };
 }
 
 #else
@@ -106,9 +119,9 @@ static bool pin(int processor)
     return false;
 }
 
-static long count_interruptions(void)
+static struct switches count_switches(void)
 {
-    return 0;
+    return (struct switches){ 0 };
 }
 
 #endif
@@ -123,32 +136,57 @@ static void describe(struct bench_cores *cores)
         [PAIR_APART] = "different cores, different L3",
         [PAIR_SHARED_CACHE] = "different cores, same L3",
     };
+    int producer = cores->numbers[0];
+    int consumer = cores->count > 1 ? cores->numbers[1] : producer;
 
-    if (cores->producer < 0) {
+    if (cores->count == 0) {
         snprintf(cores->topology, sizeof cores->topology, "not pinned, of %u", cores->available);
         return;
     }
-    snprintf(cores->topology, sizeof cores->topology, "%d and %d of %u: %s", cores->producer,
-             cores->consumer, cores->available, texts[compare(cores->producer, cores->consumer)]);
+    snprintf(cores->topology, sizeof cores->topology, "%d and %d of %u: %s", producer, consumer,
+             cores->available, texts[compare(producer, consumer)]);
 }
 
-/* The first processor, and the best partner that it has; itself if it is the only one. */
+/* The nearest to the first one comes second, and so on; of equals the lower number first. */
 static void choose(struct bench_cores *cores, const int *numbers, unsigned count)
 {
-    unsigned best = 0;
-
-    for (unsigned i = 1; i < count; i++) {
-        if (best == 0 || compare(numbers[0], numbers[i]) > compare(numbers[0], numbers[best]))
-            best = i;
+    for (int nearness = PAIR_SHARED_CACHE; nearness >= PAIR_SAME_CORE; nearness--) {
+        for (unsigned i = 0; i < count && cores->count < CORES_MAX; i++) {
+            bool first = i == 0 && cores->count == 0;
+            if (first || (i > 0 && (int)compare(numbers[0], numbers[i]) == nearness))
+                cores->numbers[cores->count++] = numbers[i];
+        }
     }
-    cores->producer = numbers[0];
-    cores->consumer = numbers[best];
 }
 
-/* Try both; the calling thread stays on the consumer's. */
-static bool pin_to(const struct bench_cores *cores)
+static bool read_wish(struct bench_cores *cores, const char *wish)
 {
-    return pin(cores->producer) && pin(cores->consumer);
+    char *rest;
+
+    do {
+        long number = strtol(wish, &rest, 10);
+        if (rest == wish || number < 0 || number > 65535 || cores->count == CORES_MAX)
+            return false;
+        cores->numbers[cores->count++] = (int)number;
+        wish = rest + 1;
+    } while (*rest == ',');
+    return *rest == '\0' && cores->count >= 2;
+}
+
+/* The calling thread, like any other: to the index-th processor, taken modulo their count. */
+static bool pin_to(const struct bench_cores *cores, unsigned index)
+{
+    return cores->count > 0 && pin(cores->numbers[index % cores->count]);
+}
+
+/* Try all; the calling thread stays on the consumer's. */
+static bool pin_all(const struct bench_cores *cores)
+{
+    for (unsigned i = 0; i < cores->count; i++) {
+        if (!pin_to(cores, i))
+            return false;
+    }
+    return pin_to(cores, 1);
 }
 
 static unsigned count_online(void)
@@ -162,117 +200,306 @@ bool bench_choose_cores(struct bench_cores *cores, const char *wish)
 {
     int numbers[PROCESSORS_MAX];
     unsigned count = list_processors(numbers);
-    char rest;
 
     *cores = (struct bench_cores){ .available = count > 0 ? count : count_online() };
     if (wish != NULL) {
-        if (sscanf(wish, "%d,%d%c", &cores->producer, &cores->consumer, &rest) != 2 ||
-            !pin_to(cores))
+        if (!read_wish(cores, wish) || !pin_all(cores))
             return false;
     } else {
         if (count > 0)
             choose(cores, numbers, count);
-        if (count == 0 || !pin_to(cores)) {
-            cores->producer = -1;
-            cores->consumer = -1;
-        }
+        if (!pin_all(cores))
+            cores->count = 0;
     }
     describe(cores);
     return true;
 }
 
-/* Whether the two threads have one processor between them. */
+/* Whether producer and consumer have one processor between them. */
 static bool take_turns(const struct bench_cores *cores)
 {
-    return cores->available == 1 || (cores->producer >= 0 && cores->producer == cores->consumer);
-}
-
-unsigned bench_idle_limit(const struct bench_cores *cores)
-{
-    return take_turns(cores) ? 0 : 10000;
+    return cores->available == 1 || cores->count == 1 ||
+           (cores->count > 1 && cores->numbers[0] == cores->numbers[1]);
 }
 
 const char *bench_cores_remark(const struct bench_cores *cores)
 {
     if (take_turns(cores))
         return "one CPU: the threads take turns";
-    return cores->producer < 0 ? "not pinned" : NULL;
+    return cores->count == 0 ? "not pinned" : NULL;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+double bench_tick_ns(void)
+{
+    static double tick_ns;
+
+    if (tick_ns > 0)
+        return tick_ns;
+    int64_t start = mring_os_now();
+    uint64_t first = bench_ticks();
+    int64_t now;
+    do
+        now = mring_os_now();
+    while (now - start < 10000000);
+    tick_ns = (double)(now - start) / (double)(bench_ticks() - first);
+    return tick_ns;
+}
+
+/* ---- pace ------------------------------------------------------------------------------------ */
+
+/* Values of `stop`. */
+enum { STOP_FAILED = 1, STOP_CUT = 2 };
+
+#define POLLS_MAX             10000
+#define POLLS_MAX_WHEN_SHARED 32
+#define STALL_NS              INT64_C(5000000000)
+#define SETTLE_NS             1000000
+
+/* What member `polls` for so long is not there. */
+bool bench_yield(struct bench_pace *pace, uint64_t polls)
+{
+    sched_yield();
+    if (polls == pace->polls_max + 1)
+        pace->stalled_since = mring_os_now();
+    if (polls % 64 != 0)
+        return true;
+    if (mring_os_now() - pace->stalled_since > STALL_NS)
+        mring_store_release_u32(pace->stop, STOP_FAILED);
+    return mring_load_acquire_u32(pace->stop) == 0;
+}
+
+bool bench_let_sleep(struct bench_pace *pace, const mring_atomic_u64 *sleeping, uint64_t number)
+{
+    uint64_t polls = 0;
+
+    while (mring_load_acquire_u64(sleeping) < number) {
+        if (!bench_idle(pace, ++polls))
+            return false;
+    }
+    for (int64_t start = mring_os_now(); mring_os_now() - start < SETTLE_NS;) {
+        if (pace->polls_max == 0)
+            sched_yield();
+        else
+            mring_pause();
+    }
+    return true;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* One thread's share of a run. */
-struct side {
-    void (*body)(void *context);
-    void *context;
-    int64_t start;
+/* What a member found out; on lines of its own. */
+struct record {
+    MRING_ALIGNAS(MRING_LINE) int64_t start;
     int64_t end;
-    bool interrupted;
+    struct switches switches;
 };
 
-static void run_side(struct side *side)
-{
-    long before = count_interruptions();
-
-    side->start = mring_os_now();
-    side->body(side->context);
-    side->end = mring_os_now();
-    side->interrupted = count_interruptions() != before;
-}
-
-struct pair {
+/* In memory that processes share. */
+struct run {
+    MRING_ALIGNAS(MRING_LINE) mring_atomic_u32 arrived; /* at the start gate */
+    MRING_ALIGNAS(MRING_LINE) mring_atomic_u32 stop;
+    MRING_ALIGNAS(MRING_LINE) mring_atomic_u32 unprepared;
     const struct bench_cores *cores;
-    struct side producer; /* written by its thread, read after the join */
-    struct side consumer;
-    mring_atomic_u32 arrived; /* at the start gate */
+    unsigned count;
+    uint64_t polls_max;
+    struct record records[MEMBERS_MAX];
 };
 
-/* Both arrive, both leave: whoever is second opens the gate. */
-static void pass_gate(struct pair *pair)
-{
-    unsigned polls = 0;
+struct seat {
+    struct run *run;
+    const struct bench_member *member;
+    struct record *record;
+    pthread_t thread;
+    pid_t process; /* 0: a thread */
+};
 
-    mring_add_release_u32(&pair->arrived, 1);
-    while (mring_load_acquire_u32(&pair->arrived) < 2)
-        bench_idle(&polls, bench_idle_limit(pair->cores));
+/* All arrive, all leave: whoever is last opens the gate. */
+static void pass_gate(struct run *run, struct bench_pace *pace)
+{
+    mring_add_release_u32(&run->arrived, 1);
+    for (uint64_t polls = 0; mring_load_acquire_u32(&run->arrived) < run->count;) {
+        if (!bench_idle(pace, ++polls))
+            return;
+    }
 }
 
-static void *producer_thread(void *argument)
+static void take_part(const struct seat *seat)
 {
-    struct pair *pair = argument;
+    struct run *run = seat->run;
+    const struct bench_member *member = seat->member;
+    struct record *record = seat->record;
+    struct bench_pace pace = { .polls_max = run->polls_max, .stop = &run->stop };
 
     /* It was possible at the start of the program; if it no longer is, the row is still right. */
-    if (pair->cores->producer >= 0)
-        pin(pair->cores->producer);
-    pass_gate(pair);
-    run_side(&pair->producer);
+    pin_to(run->cores, member->core);
+    bool prepared = member->prepare(member->context, &pace);
+    if (!prepared) {
+        mring_add_release_u32(&run->unprepared, 1);
+        mring_store_release_u32(&run->stop, STOP_FAILED);
+    }
+    pass_gate(run, &pace);
+
+    struct switches before = count_switches();
+    record->start = mring_os_now();
+    if (mring_load_acquire_u32(&run->stop) == 0)
+        member->body(member->context);
+    record->end = mring_os_now();
+    struct switches after = count_switches();
+    record->switches =
+        (struct switches){ .lost = after.lost - before.lost, .slept = after.slept - before.slept };
+    if (prepared)
+        member->finish(member->context);
+}
+
+static void *thread_main(void *argument)
+{
+    take_part(argument);
     return NULL;
 }
 
-bool bench_run(struct bench_time *time, const struct bench_cores *cores,
-               void (*produce)(void *context), void (*consume)(void *context), void *context)
+static bool start_member(struct seat *seat, bool process)
 {
-    struct pair pair = { .cores = cores,
-                         .producer = { .body = produce, .context = context },
-                         .consumer = { .body = consume, .context = context } };
-    const struct side *producer = &pair.producer;
-    const struct side *consumer = &pair.consumer;
-    pthread_t thread;
-
-    if (produce == NULL) {
-        run_side(&pair.consumer);
-        producer = consumer;
-    } else {
-        if (pthread_create(&thread, NULL, producer_thread, &pair) != 0)
-            return false;
-        pass_gate(&pair);
-        run_side(&pair.consumer);
-        pthread_join(thread, NULL);
+    if (!process)
+        return pthread_create(&seat->thread, NULL, thread_main, seat) == 0;
+    seat->process = fork();
+    if (seat->process == 0) {
+        take_part(seat);
+        _exit(EXIT_SUCCESS);
     }
+    return seat->process > 0;
+}
 
-    int64_t start = producer->start < consumer->start ? producer->start : consumer->start;
-    int64_t end = producer->end > consumer->end ? producer->end : consumer->end;
+static bool end_member(const struct seat *seat, bool process)
+{
+    int status;
+
+    if (!process)
+        return pthread_join(seat->thread, NULL) == 0;
+    return waitpid(seat->process, &status, 0) == seat->process && status == 0;
+}
+
+static void sum_up(struct bench_time *time, const struct run *run)
+{
+    int64_t start = run->records[0].start;
+    int64_t end = run->records[0].end;
+    uint64_t lost = 0;
+
+    for (unsigned i = 0; i < run->count; i++) {
+        const struct record *record = &run->records[i];
+        start = record->start < start ? record->start : start;
+        end = record->end > end ? record->end : end;
+        lost += record->switches.lost;
+    }
     *time = (struct bench_time){ .elapsed_ns = end - start,
-                                 .interrupted = producer->interrupted || consumer->interrupted };
-    return true;
+                                 .interrupted = lost > 0,
+                                 .cut = mring_load_acquire_u32(&run->stop) == STOP_CUT,
+                                 .slept = run->records[0].switches.slept };
+}
+
+/* ---- limit ----------------------------------------------------------------------------------- */
+
+/* Of the run whose time is limited; there is one at a time. */
+static mring_atomic_u32 *stop_of_run;
+
+static void cut_run(int signal)
+{
+    (void)signal;
+    mring_store_release_u32(stop_of_run, STOP_CUT);
+}
+
+static void set_limit(mring_atomic_u32 *stop, int64_t limit_ns)
+{
+    struct sigaction action = { .sa_handler = cut_run, .sa_flags = SA_RESTART };
+    struct itimerval timer = { .it_value = { .tv_sec = limit_ns / 1000000000,
+                                             .tv_usec = limit_ns % 1000000000 / 1000 } };
+
+    stop_of_run = stop;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void lift_limit(void)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+    signal(SIGALRM, SIG_DFL);
+}
+
+/* ---- a run ----------------------------------------------------------------------------------- */
+
+static uint64_t choose_polls_max(const struct bench_cores *cores, unsigned count)
+{
+    if (take_turns(cores))
+        return 0;
+    return count > cores->available || (cores->count > 0 && count > cores->count)
+               ? POLLS_MAX_WHEN_SHARED
+               : POLLS_MAX;
+}
+
+static void init_run(struct run *run, struct seat *seats, const struct bench_cores *cores,
+                     const struct bench_member *members, unsigned count)
+{
+    run->cores = cores;
+    run->count = count;
+    run->polls_max = choose_polls_max(cores, count);
+    for (unsigned i = 0; i < count; i++)
+        seats[i] = (struct seat){ .run = run, .member = &members[i], .record = &run->records[i] };
+}
+
+/* What went wrong with a run whose members have all ended, or NULL. */
+static const char *judge(const struct run *run, unsigned started, unsigned died)
+{
+    if (started < run->count)
+        return "no thread or process for each member";
+    if (mring_load_acquire_u32(&run->unprepared) > 0)
+        return "a member of the run could not open its end";
+    if (died > 0)
+        return "a member of the run died";
+    if (mring_load_acquire_u32(&run->stop) == STOP_FAILED)
+        return "it stood still: items were lost";
+    return NULL;
+}
+
+const char *bench_run(struct bench_time *time, const struct bench_cores *cores,
+                      const struct bench_member *members, unsigned count,
+                      const struct bench_manner *manner)
+{
+    struct seat seats[MEMBERS_MAX];
+    struct mmap memory = { 0 };
+    unsigned started = 1;
+    unsigned died = 0;
+
+    if (mmap_map(&memory, &(struct mmap_args){ .access = MMAP_WRITE, .size = sizeof(struct run) }))
+        return "no memory for the run";
+    struct run *run = memory.addr;
+    init_run(run, seats, cores, members, count);
+
+    while (started < count && start_member(&seats[started], manner->processes))
+        started++;
+    if (started < count)
+        mring_store_release_u32(&run->stop, STOP_FAILED);
+    if (manner->limit_ns > 0)
+        set_limit(&run->stop, manner->limit_ns);
+    take_part(&seats[0]);
+    for (unsigned i = 1; i < started; i++)
+        died += !end_member(&seats[i], manner->processes);
+    if (manner->limit_ns > 0)
+        lift_limit();
+
+    const char *fault = judge(run, started, died);
+    if (fault == NULL)
+        sum_up(time, run);
+    mmap_free(&memory);
+    return fault;
+}
+
+#define ATTEMPTS_MAX 5
+#define RETRY_NS_MAX 20000000
+
+bool bench_was_disturbed(const struct bench_time *time, const struct bench_cores *cores,
+                         unsigned members, unsigned attempts)
+{
+    return time->interrupted && attempts < ATTEMPTS_MAX && time->elapsed_ns < RETRY_NS_MAX &&
+           members <= cores->available && bench_cores_remark(cores) == NULL;
 }

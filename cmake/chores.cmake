@@ -16,7 +16,7 @@ endif()
 # The programs and libraries of a folder and of those below it.
 function(mring_targets_below folder result)
     get_property(targets DIRECTORY ${folder} PROPERTY BUILDSYSTEM_TARGETS)
-    list(FILTER targets EXCLUDE REGEX "^(format|run-)")
+    list(FILTER targets EXCLUDE REGEX "^(format|plots|run-)")
     get_property(subdirectories DIRECTORY ${folder} PROPERTY SUBDIRECTORIES)
     foreach(subdirectory IN LISTS subdirectories)
         mring_targets_below(${subdirectory} below)

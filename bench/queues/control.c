@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Broken queues, for --negative-control: one item in a million goes wrong, in the ways in which a
+ * queue with a race does. Their rows have to fail, or the checks of all the other rows are worth
+ * nothing.
+ */
+#include "../loops.h"
+
+#include <mring.h>
+#include <stdlib.h>
+
+#define ONE_IN 1000000
+
+SPECIALIZED bool put(struct mring_spsc *ring, const void *item, size_t size)
+{
+    void *room = mring_spsc_reserve(ring, size);
+
+    if (room == NULL)
+        return false;
+    memcpy(room, item, size);
+    mring_spsc_commit(ring, size);
+    return true;
+}
+
+SPECIALIZED bool get(void *end, void *item, size_t size)
+{
+    size_t readable;
+    const void *bytes = mring_spsc_peek(end, size, &readable);
+
+    if (bytes == NULL)
+        return false;
+    memcpy(item, bytes, size);
+    mring_spsc_consume(end, size);
+    return true;
+}
+
+/* Says that it took the item, and did not. */
+SPECIALIZED bool drop(struct mring_spsc *ring, const void *item, size_t size, bool its_turn)
+{
+    return its_turn || put(ring, item, size);
+}
+
+SPECIALIZED bool repeat(struct mring_spsc *ring, const void *item, size_t size, bool its_turn)
+{
+    if (!put(ring, item, size))
+        return false;
+    if (its_turn)
+        put(ring, item, size);
+    return true;
+}
+
+/* The end of the item has not arrived yet when the consumer reads it. */
+SPECIALIZED bool tear(struct mring_spsc *ring, const void *item, size_t size, bool its_turn)
+{
+    unsigned char torn[RECORD_MAX];
+
+    if (!its_turn)
+        return put(ring, item, size);
+    memcpy(torn, item, size);
+    memset(torn + size - 4, 0, 4);
+    return put(ring, torn, size);
+}
+
+/* A row's put with the fault, counted over all repetitions: each row has one producer. */
+#define DEFINE_BROKEN(name, fault)                                                                 \
+    SPECIALIZED bool name##_put(void *end, const void *item, size_t size)                          \
+    {                                                                                              \
+        static uint64_t count;                                                                     \
+                                                                                                   \
+        return fault(end, item, size, ++count % ONE_IN == 0);                                      \
+    }
+
+DEFINE_BROKEN(drop, drop)
+DEFINE_ITEM_LOOPS(drop, 8, drop_put, get)
+DEFINE_BROKEN(repeat, repeat)
+DEFINE_ITEM_LOOPS(repeat, 8, repeat_put, get)
+DEFINE_BROKEN(tear, tear)
+DEFINE_ITEM_LOOPS(tear, 8, tear_put, get)
+DEFINE_BROKEN(drop_many, drop)
+DEFINE_MANY_LOOPS(drop_many, drop_many_put, get)
+DEFINE_BROKEN(repeat_many, repeat)
+DEFINE_MANY_LOOPS(repeat_many, repeat_many_put, get)
+
+static void *create(const struct shape *shape)
+{
+    struct mring_spsc *ring = malloc(sizeof *ring);
+    struct mring_args args = { .capacity = mring_capacity(shape->item_bytes * shape->capacity, 0),
+                               .flags = MRING_NOWAIT };
+
+    if (ring != NULL && mring_spsc_create(ring, &args) == 0)
+        return ring;
+    free(ring);
+    return NULL;
+}
+
+static void destroy(void *queue)
+{
+    mring_spsc_destroy(queue);
+    free(queue);
+}
+
+#define BROKEN_QUEUE(fault, row_uses, loops)                                                       \
+    {                                                                                              \
+        .name = #fault, .uses = row_uses, .item_bytes = 8, .create = create, .destroy = destroy,   \
+        .get = get, loops                                                                          \
+    }
+
+const struct queue queues_control[] = {
+    BROKEN_QUEUE(drop, USE_ITEMS, ITEM_LOOPS(drop)),
+    BROKEN_QUEUE(repeat, USE_ITEMS, ITEM_LOOPS(repeat)),
+    BROKEN_QUEUE(tear, USE_ITEMS, ITEM_LOOPS(tear)),
+    BROKEN_QUEUE(drop_many, USE_MANY, MANY_LOOPS(drop_many)),
+    BROKEN_QUEUE(repeat_many, USE_MANY, MANY_LOOPS(repeat_many)),
+    { .name = NULL },
+};
