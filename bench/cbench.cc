@@ -20,15 +20,7 @@ struct cb_state {
 
 namespace {
 
-struct Result {
-    double ns = 0;
-    double spread = 0;
-    std::map<std::string, double> counters;
-    bool run = false;
-    bool failed = false;
-};
-
-std::map<std::string, Result> results; /* by row name */
+std::map<std::string, bool> failed_rows; /* by name, all rows: whether they failed */
 std::string help_text;
 std::string filter; /* options of the command line */
 uint64_t repetitions;
@@ -52,13 +44,12 @@ class Silence : public benchmark::BenchmarkReporter {
 };
 
 /*
- * Hands everything on to another reporter and keeps the medians. The framework appends
- * "/iterations:N/repeats:N/manual_time" to each name; rows here have no variants that differ in
- * these, and it is dropped.
+ * Hands everything on to another reporter. The framework appends "/iterations:N/repeats:N/..." to
+ * each name; rows here have no variants that differ in these, and it is dropped.
  */
-class Collector : public benchmark::BenchmarkReporter {
+class Shortener : public benchmark::BenchmarkReporter {
   public:
-    explicit Collector(benchmark::BenchmarkReporter *reporter) : reporter_(reporter)
+    explicit Shortener(benchmark::BenchmarkReporter *reporter) : reporter_(reporter)
     {
     }
 
@@ -67,7 +58,7 @@ class Collector : public benchmark::BenchmarkReporter {
         Context narrow = context;
 
         narrow.name_field_width = 0;
-        for (const auto &entry : results)
+        for (const auto &entry : failed_rows)
             narrow.name_field_width = std::max(narrow.name_field_width, entry.first.size());
         narrow.name_field_width += std::string("_stddev").size();
         return reporter_->ReportContext(narrow);
@@ -81,7 +72,6 @@ class Collector : public benchmark::BenchmarkReporter {
             std::string name = run.run_name.function_name;
             run.run_name = benchmark::BenchmarkName();
             run.run_name.function_name = name;
-            Keep(name, run);
         }
         reporter_->ReportRuns(runs);
     }
@@ -92,24 +82,6 @@ class Collector : public benchmark::BenchmarkReporter {
     }
 
   private:
-    static void Keep(const std::string &name, const Run &run)
-    {
-        /* A single repetition has no aggregates and is its own median. */
-        bool single = run.run_type == Run::RT_Iteration && run.repetitions <= 1;
-        Result &result = results[name];
-
-        result.run = true;
-        if (run.error_occurred)
-            return;
-        if (run.aggregate_name == "iqr")
-            result.spread = run.real_accumulated_time;
-        if (!single && run.aggregate_name != "median")
-            return;
-        result.ns = run.GetAdjustedRealTime();
-        for (const auto &counter : run.counters)
-            result.counters[counter.first] = counter.second;
-    }
-
     std::unique_ptr<benchmark::BenchmarkReporter> reporter_;
 };
 
@@ -137,21 +109,26 @@ std::string OptionValue(const std::vector<char *> &arguments, const std::string 
     return value;
 }
 
-/* How many rows the filter selects, as the framework understands it; 0 if it can't be read. */
-uint64_t CountSelected()
+/* As the framework understands it; a filter that can't be read selects nothing. */
+bool IsSelected(const std::string &name)
 {
     bool negative = !filter.empty() && filter[0] == '-';
-    uint64_t count = 0;
 
+    if (filter.empty() || filter == "all")
+        return true;
     try {
         std::regex pattern(negative ? filter.substr(1) : filter, std::regex::extended);
-        for (const auto &entry : results)
-            count += filter.empty() || filter == "all" ||
-                     std::regex_search(entry.first + "/", pattern) != negative;
+        return std::regex_search(name + "/", pattern) != negative;
     } catch (const std::regex_error &) {
-        return 0;
+        return false;
     }
-    return count;
+}
+
+uint64_t CountSelected()
+{
+    return static_cast<uint64_t>(
+        std::count_if(failed_rows.begin(), failed_rows.end(),
+                      [](const auto &entry) { return IsSelected(entry.first); }));
 }
 
 void PrintHelp()
@@ -171,13 +148,6 @@ double Spread(const std::vector<double> &values)
     return median > 0 ? (sorted[last - last / 4] - sorted[last / 4]) / median : 0;
 }
 
-const Result *FindResult(const char *name)
-{
-    auto entry = results.find(name);
-
-    return entry == results.end() || entry->second.failed ? nullptr : &entry->second;
-}
-
 } // namespace
 
 extern "C" void cb_register(const struct cb_row *row)
@@ -185,26 +155,20 @@ extern "C" void cb_register(const struct cb_row *row)
     struct cb_row copy = *row;
     std::string name = row->name;
 
-    results[name] = Result();
+    failed_rows[name] = false;
     auto run = [copy, name](benchmark::State &framework) {
         struct cb_state state = { &framework, &name };
 
         if (report_progress != nullptr)
             report_progress(repetitions_done, repetitions_in_all);
         repetitions_done++;
-        /* One call has all iterations of the repetition. After a failure, which has been said, the
-           others would take time for nothing. */
-        while (framework.KeepRunningBatch(framework.max_iterations)) {
-            if (results[name].failed)
-                framework.SkipWithError("an earlier repetition failed");
-            else
-                copy.body(&state, static_cast<uint64_t>(framework.max_iterations), copy.context);
-        }
+        /* One call has all iterations of the repetition. */
+        while (framework.KeepRunningBatch(framework.max_iterations))
+            copy.body(&state, static_cast<uint64_t>(framework.max_iterations), copy.context);
     };
     benchmark::RegisterBenchmark(row->name, run)
         ->Iterations(static_cast<benchmark::IterationCount>(row->iterations))
         ->ComputeStatistics("iqr", Spread, benchmark::kPercentage)
-        ->MeasureProcessCPUTime() /* of both threads, not of one */
         ->UseManualTime();
 }
 
@@ -235,9 +199,12 @@ extern "C" void cb_set_label(struct cb_state *state, const char *label)
 
 extern "C" void cb_fail(struct cb_state *state, const char *message)
 {
-    /* Aggregates leave a failed repetition out without a word, so it is said here. */
-    std::fprintf(stderr, "%s failed: %s\n", state->name->c_str(), message);
-    results[*state->name].failed = true;
+    bool &failed = failed_rows[*state->name];
+
+    /* Aggregates leave a failed repetition out without a word, so it is said here, once. */
+    if (!failed)
+        std::fprintf(stderr, "%s failed: %s\n", state->name->c_str(), message);
+    failed = true;
     state->framework->SkipWithError(message);
 }
 
@@ -273,16 +240,16 @@ extern "C" bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t t
 {
     benchmark::BenchmarkReporter *reporter =
         reported ? benchmark::CreateDefaultDisplayReporter() : new Silence;
-    Collector collector(reporter);
+    Shortener shortener(reporter);
 
-    for (auto &entry : results)
-        entry.second = Result();
+    for (auto &entry : failed_rows)
+        entry.second = false;
     repetitions_done = 0;
     repetitions_in_all = CountSelected() * repetitions;
     report_progress = progress;
-    bool any = benchmark::RunSpecifiedBenchmarks(&collector) > 0;
-    bool failed = std::any_of(results.begin(), results.end(),
-                              [](const auto &entry) { return entry.second.failed; });
+    bool any = benchmark::RunSpecifiedBenchmarks(&shortener) > 0;
+    bool failed = std::any_of(failed_rows.begin(), failed_rows.end(),
+                              [](const auto &entry) { return entry.second; });
 
     if (progress != nullptr)
         progress(repetitions_done, repetitions_done);
@@ -294,33 +261,7 @@ extern "C" bool cb_report_is_wanted(void)
     return report_is_wanted;
 }
 
-extern "C" bool cb_was_run(const char *name)
+extern "C" bool cb_is_selected(const char *name)
 {
-    auto entry = results.find(name);
-
-    return entry != results.end() && entry->second.run;
-}
-
-extern "C" double cb_median_ns(const char *name)
-{
-    const Result *result = FindResult(name);
-
-    return result != nullptr ? result->ns : 0;
-}
-
-extern "C" double cb_median_counter(const char *name, const char *counter)
-{
-    const Result *result = FindResult(name);
-
-    if (result == nullptr)
-        return 0;
-    auto entry = result->counters.find(counter);
-    return entry == result->counters.end() ? 0 : entry->second;
-}
-
-extern "C" double cb_spread(const char *name)
-{
-    const Result *result = FindResult(name);
-
-    return result != nullptr ? result->spread : 0;
+    return IsSelected(name);
 }

@@ -75,26 +75,8 @@ bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t total));
 /* Whether the command line or the environment asks for the framework's report. */
 bool cb_report_is_wanted(void);
 
-/* ---- results of the last cb_run() ------------------------------------------------------------ */
-
-/* Whether the filter selected the row. */
-bool cb_was_run(const char *name);
-
-/*
- * What one iteration took, the median of the repetitions of a row. 0 when the row did not run or
- * failed.
- */
-double cb_median_ns(const char *name);
-
-/* The median of what was given to cb_set_counter(). 0 as above, or when nothing was. */
-double cb_median_counter(const char *name, const char *counter);
-
-/*
- * Over what part of the median the middle half of a row's repetitions spreads: 0.1 is ten per cent.
- * In the report it is "iqr". Unlike the standard deviation it does not mind a few repetitions that
- * the system interrupted.
- */
-double cb_spread(const char *name);
+/* Whether the filter of the command line selects a row of that name. */
+bool cb_is_selected(const char *name);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The classes of rows that compare queues, and the bodies that they have in common.
+ * The classes of rows that compare queues, and how they are measured.
  */
 #include "loops.h"
 #include "rows.h"
@@ -100,28 +100,19 @@ static const struct task_class classes[] = {
 
 #define CLASS_COUNT (sizeof classes / sizeof classes[0])
 
-/* ---- bodies ---------------------------------------------------------------------------------- */
-
-/* Repetitions of a row that were cut short. After a few, the last one stands for all others. */
-struct cuts {
-    unsigned count;
-    int64_t time_ns; /* what it would have taken to the end */
-};
-
-#define CUTS_MAX 3
+/* ---- measures -------------------------------------------------------------------------------- */
 
 struct row {
     struct task_row task;
     struct latency *latency; /* of all repetitions; NULL: none */
-    struct cuts *cuts;
 };
 
 /*
  * Perform it; again if it was disturbed, unless it is about latencies: a thread that loses its
- * processor is a part of their distribution. False if it failed, which is said.
+ * processor is a part of their distribution. False if it failed.
  */
-static bool perform_well(struct cb_state *state, struct task_outcome *outcome,
-                         const struct row *row, uint64_t iterations, bool latency)
+static bool perform_well(struct task_outcome *outcome, struct sample *sample, const struct row *row,
+                         uint64_t iterations, bool latency)
 {
     const struct bench_cores *cores = row->task.cores;
     const struct queue *queue = row->task.queue;
@@ -131,97 +122,62 @@ static bool perform_well(struct cb_state *state, struct task_outcome *outcome,
     unsigned attempts = 0;
 
     do {
-        const char *fault = task_perform(outcome, &row->task, iterations, latency);
-        if (fault != NULL) {
-            cb_fail(state, fault);
+        sample->fault = task_perform(outcome, &row->task, iterations, latency);
+        if (sample->fault != NULL)
             return false;
-        }
         attempts++;
     } while (!latency && !queue->slow &&
              bench_was_disturbed(&outcome->time, cores, members, attempts));
-    cb_set_counter(state, "failed_polls", (double)outcome->failed_polls / (double)iterations);
-    cb_set_label(state, remark != NULL ? remark : cores->topology);
+    sample->failed_polls = (double)outcome->failed_polls / (double)iterations;
+    sample->label = remark != NULL ? remark : cores->topology;
+    sample->elapsed_ns = outcome->time.elapsed_ns;
     return true;
 }
 
-/* The time that all iterations would have taken, of a repetition that was cut short. */
-static int64_t extrapolate(const struct task_outcome *outcome, uint64_t iterations)
-{
-    double moved = outcome->moved > 0 ? (double)outcome->moved : 1;
-
-    return (int64_t)((double)outcome->time.elapsed_ns * (double)iterations / moved);
-}
-
-static void throughput_body(struct cb_state *state, uint64_t iterations, const void *context)
+static void measure_throughput(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
-    struct cuts *cuts = row->cuts;
     struct task_outcome outcome;
 
-    if (cuts->count < CUTS_MAX) {
-        if (!perform_well(state, &outcome, row, iterations, false))
-            return;
-        if (outcome.time.cut) {
-            cuts->count++;
-            cuts->time_ns = extrapolate(&outcome, iterations);
-        }
-    }
-    bool cut = cuts->count >= CUTS_MAX || outcome.time.cut;
-    cb_set_counter(state, "cut", cut);
-    cb_set_time(state, cut ? cuts->time_ns : outcome.time.elapsed_ns);
-    cb_set_items(state, iterations);
-    if (row->task.of->shown.bytes > 0)
-        cb_set_bytes(state, iterations * row->task.of->shown.bytes);
-}
-
-/* The percentiles so far, of all repetitions. */
-static void set_latency(struct cb_state *state, struct latency *latency,
-                        const struct latency *repetition)
-{
-    static const struct {
-        const char *name;
-        double percent;
-    } percentiles[] = { { "p50", 50 }, { "p99", 99 }, { "p99.9", 99.9 }, { "max", 100 } };
-
-    latency_merge(latency, repetition);
-    for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++)
-        cb_set_counter(state, percentiles[i].name,
-                       latency_percentile(latency, percentiles[i].percent) * bench_tick_ns());
+    if (!perform_well(&outcome, sample, row, iterations, false))
+        return;
+    sample->items = iterations;
+    sample->bytes = iterations * row->task.of->shown.bytes;
+    sample->cut = outcome.time.cut;
+    if (sample->cut)
+        sample->elapsed_ns = (int64_t)((double)sample->elapsed_ns * (double)iterations /
+                                       (double)(outcome.moved > 0 ? outcome.moved : 1));
 }
 
 /*
  * The mean comes from round trips that nobody times one by one, since reading the clock takes a
  * part of their time; the percentiles come from others, a quarter as many.
  */
-static void round_trip_body(struct cb_state *state, uint64_t iterations, const void *context)
+static void measure_round_trip(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
     struct task_outcome outcome;
 
-    if (!perform_well(state, &outcome, row, iterations / 4, true))
+    if (!perform_well(&outcome, sample, row, iterations / 4, true))
         return;
-    set_latency(state, row->latency, &outcome.latency);
-    if (!perform_well(state, &outcome, row, iterations, false))
-        return;
-    cb_set_time(state, outcome.time.elapsed_ns);
+    latency_merge(row->latency, &outcome.latency);
+    perform_well(&outcome, sample, row, iterations, false);
 }
 
-static void wake_body(struct cb_state *state, uint64_t iterations, const void *context)
+static void measure_wake(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
     struct task_outcome outcome;
 
-    if (!perform_well(state, &outcome, row, iterations, true))
+    if (!perform_well(&outcome, sample, row, iterations, true))
         return;
-    if (outcome.time.slept < iterations / 2) {
-        cb_fail(state, "the sleeper did not sleep");
-        return;
-    }
-    set_latency(state, row->latency, &outcome.latency);
-    cb_set_time(state, (int64_t)((double)outcome.latency.sum * bench_tick_ns()));
+    if (outcome.time.slept < iterations / 2)
+        sample->fault = "the sleeper did not sleep";
+    latency_merge(row->latency, &outcome.latency);
+    sample->elapsed_ns = (int64_t)((double)outcome.latency.sum * bench_tick_ns());
 }
 
-static void life_body(struct cb_state *state, uint64_t iterations, const void *context)
+static void measure_life(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
     int64_t start = mring_os_now();
@@ -229,26 +185,30 @@ static void life_body(struct cb_state *state, uint64_t iterations, const void *c
     for (uint64_t i = 0; i < iterations; i++) {
         void *queue = task_make_queue(&row->task);
         if (queue == NULL) {
-            cb_fail(state, "the queue can't be made here");
+            sample->fault = "the queue can't be made here";
             return;
         }
         row->task.queue->destroy(queue);
     }
-    cb_set_time(state, mring_os_now() - start);
+    sample->elapsed_ns = mring_os_now() - start;
 }
 
 /* ---- registration ---------------------------------------------------------------------------- */
 
+/* So that a repetition takes a millisecond or some, which thread starts don't show in. */
 #define TRIPS         4096
 #define TRIPS_IF_SLOW 128
 #define WAKES         10
-#define LIVES         20
-#define ITEMS_MIN     32
+#define LIVES         300
+#define ITEMS_MIN     64
+#define FAST_LAPS     4 /* as many laps if a lap is quick: the items are large, or in batches */
+#define LARGE_BYTES   1500
 
 static uint64_t count_iterations(const struct task_class *of, const struct queue *queue,
                                  unsigned laps)
 {
-    uint64_t items = (uint64_t)laps * task_capacity(of);
+    bool fast = of->item_bytes >= LARGE_BYTES || of->batch > 1;
+    uint64_t items = (uint64_t)laps * task_capacity(of) * (fast ? FAST_LAPS : 1);
     uint64_t unit = or_one(of->producers) * or_one(of->consumers);
 
     switch (of->task) {
@@ -290,31 +250,29 @@ static void *allocate(size_t size)
 static void add_row(const struct task_class *of, const struct queue *queue,
                     const struct bench_cores *cores, unsigned laps)
 {
-    static void (*const bodies[])(struct cb_state *, uint64_t, const void *) = {
-        [TASK_ITEMS] = throughput_body,
-        [TASK_BATCHES] = throughput_body,
-        [TASK_SPANS] = throughput_body,
-        [TASK_MANY] = throughput_body,
-        [TASK_MANY_BATCHES] = throughput_body,
-        [TASK_RECORDS] = throughput_body,
-        [TASK_ROUND_TRIP] = round_trip_body,
-        [TASK_WAKE] = wake_body,
-        [TASK_LIFE] = life_body,
+    static void (*const measures[])(struct sample *, uint64_t, const void *) = {
+        [TASK_ITEMS] = measure_throughput,
+        [TASK_BATCHES] = measure_throughput,
+        [TASK_SPANS] = measure_throughput,
+        [TASK_MANY] = measure_throughput,
+        [TASK_MANY_BATCHES] = measure_throughput,
+        [TASK_RECORDS] = measure_throughput,
+        [TASK_ROUND_TRIP] = measure_round_trip,
+        [TASK_WAKE] = measure_wake,
+        [TASK_LIFE] = measure_life,
     };
     bool timed = of->task == TASK_ROUND_TRIP || of->task == TASK_WAKE;
     struct row *row = allocate(sizeof *row);
     struct latency *latency = timed ? allocate(sizeof *latency) : NULL;
 
-    *row = (struct row){ .task = { of, queue, cores },
-                         .latency = latency,
-                         .cuts = allocate(sizeof(struct cuts)) };
-    report_add(&(struct class_row){ .of = &of->shown,
-                                    .name = queue->name,
-                                    .role = queue->role,
-                                    .iterations = count_iterations(of, queue, laps),
-                                    .body = bodies[of->task],
-                                    .context = row,
-                                    .latency = latency });
+    *row = (struct row){ .task = { of, queue, cores }, .latency = latency };
+    round_add(&(struct class_row){ .of = &of->shown,
+                                   .name = queue->name,
+                                   .role = queue->role,
+                                   .iterations = count_iterations(of, queue, laps),
+                                   .measure = measures[of->task],
+                                   .context = row,
+                                   .latency = latency });
 }
 
 /* Each queue once; one that has several tables is in the class by the first that fits. */
@@ -324,7 +282,7 @@ static void add_rows(const struct task_class *of, const struct queue *queues,
     for (const struct queue *queue = queues; queue->name != NULL; queue++) {
         if (options->compare && queue->role == ROLE_VARIANT)
             continue;
-        if (takes_part(queue, of) && !report_has(&of->shown, queue->name))
+        if (takes_part(queue, of) && !round_has(&of->shown, queue->name))
             add_row(of, queue, cores, options->laps);
     }
 }
@@ -358,7 +316,7 @@ void classes_register(const struct bench_cores *cores, const struct bench_option
         if (is_control(of) != options->negative_control || redundant ||
             (options->quick && !of->shown.quick))
             continue;
-        report_add_class(&of->shown);
+        round_add_class(&of->shown);
         if (is_control(of))
             add_rows(of, queues_control, cores, options);
         else

@@ -5,7 +5,7 @@
  */
 #define _GNU_SOURCE /* memfd_create() */
 
-#include "report.h"
+#include "round.h"
 #include "rows.h"
 
 #include <fcntl.h>
@@ -168,7 +168,7 @@ static const uint64_t sizes[] = { 4096, 65536, 1048576 };
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
 #define SIZE_COUNT (sizeof sizes / sizeof sizes[0])
 
-static void mapping_body(struct cb_state *state, uint64_t iterations, const void *context)
+static void measure_mapping(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
     struct sources sources = { .fd = -1 };
@@ -181,9 +181,8 @@ static void mapping_body(struct cb_state *state, uint64_t iterations, const void
     drop_sources(&sources);
 
     if (err != 0)
-        cb_fail(state, mmap_errname(err));
-    else
-        cb_set_time(state, end - start);
+        sample->fault = mmap_errname(err);
+    sample->elapsed_ns = end - start;
 }
 
 void mapping_register(const struct bench_options *options)
@@ -197,12 +196,12 @@ void mapping_register(const struct bench_options *options)
             if (j > 0 && sizes[i] % mmap_mirror_granularity(0) != 0)
                 continue; /* larger pages than that */
             rows[i][j] = (struct row){ .kind = &kinds[j], .size = sizes[i] };
-            report_add(&(struct class_row){ .of = &classes[i],
-                                            .name = kinds[j].name,
-                                            .role = kinds[j].role,
-                                            .iterations = ITERATIONS,
-                                            .body = mapping_body,
-                                            .context = &rows[i][j] });
+            round_add(&(struct class_row){ .of = &classes[i],
+                                           .name = kinds[j].name,
+                                           .role = kinds[j].role,
+                                           .iterations = ITERATIONS,
+                                           .measure = measure_mapping,
+                                           .context = &rows[i][j] });
         }
     }
 }

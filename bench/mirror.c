@@ -63,7 +63,7 @@
 #include "capture.h"
 #include "hop.h"
 #include "parse.h"
-#include "report.h"
+#include "round.h"
 #include "rows.h"
 #include "source.h"
 #include "storage.h"
@@ -427,7 +427,7 @@ static const char *transfer(struct outcome *outcome, const struct row *row, uint
     return fault != NULL ? fault : left_over;
 }
 
-static void mirror_body(struct cb_state *state, uint64_t iterations, const void *context)
+static void measure_mirror(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
     const char *remark = bench_cores_remark(row->cores);
@@ -435,20 +435,16 @@ static void mirror_body(struct cb_state *state, uint64_t iterations, const void 
     unsigned attempts = 0;
 
     do {
-        const char *fault = transfer(&outcome, row, iterations);
-        if (fault != NULL) {
-            cb_fail(state, fault);
+        sample->fault = transfer(&outcome, row, iterations);
+        if (sample->fault != NULL)
             return;
-        }
         attempts++;
     } while (bench_was_disturbed(&outcome.time, row->cores, count_members(row->variant), attempts));
-    cb_set_time(state, outcome.time.elapsed_ns);
-    cb_set_items(state, iterations);
-    if (row->task->chunk_bytes > 0)
-        cb_set_bytes(state, iterations * row->task->chunk_bytes);
-    if (row->variant->produce != NULL)
-        cb_set_counter(state, "failed_polls", (double)outcome.failed_polls / (double)iterations);
-    cb_set_label(state, remark != NULL ? remark : row->cores->topology);
+    sample->elapsed_ns = outcome.time.elapsed_ns;
+    sample->items = iterations;
+    sample->bytes = iterations * row->task->chunk_bytes;
+    sample->failed_polls = (double)outcome.failed_polls / (double)iterations;
+    sample->label = remark != NULL ? remark : row->cores->topology;
 }
 
 /* ---- registration ---------------------------------------------------------------------------- */
@@ -479,12 +475,12 @@ void mirror_register(const struct bench_cores *cores, const struct bench_options
         for (size_t j = 0; task->variants[j].name != NULL; j++) {
             const struct variant *variant = &task->variants[j];
             rows[i][j] = (struct row){ .task = task, .variant = variant, .cores = cores };
-            report_add(&(struct class_row){ .of = &task->class,
-                                            .name = variant->name,
-                                            .role = variant->role,
-                                            .iterations = count_iterations(task, options->laps),
-                                            .body = mirror_body,
-                                            .context = &rows[i][j] });
+            round_add(&(struct class_row){ .of = &task->class,
+                                           .name = variant->name,
+                                           .role = variant->role,
+                                           .iterations = count_iterations(task, options->laps),
+                                           .measure = measure_mirror,
+                                           .context = &rows[i][j] });
         }
     }
 }

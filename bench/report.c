@@ -1,152 +1,82 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASSES_MAX  128
-#define ROWS_MAX     1024
-#define NAME_MAX_LEN 96
-
-struct shown_row {
-    struct class_row row;
-    char name[NAME_MAX_LEN]; /* "class/queue" */
-    double remembered;       /* ratio of the run before; 0: none */
-};
-
-static const struct row_class *classes[CLASSES_MAX];
-static size_t class_count;
-static struct shown_row rows[ROWS_MAX];
-static size_t row_count;
-
-/* ---- registration ---------------------------------------------------------------------------- */
-
-void report_add_class(const struct row_class *row_class)
-{
-    for (size_t i = 0; i < class_count; i++) {
-        if (classes[i] == row_class)
-            return;
-    }
-    assert(class_count < CLASSES_MAX);
-    classes[class_count++] = row_class;
-}
-
-static const struct row_class *find_class(const char *name)
-{
-    for (size_t i = 0; i < class_count; i++) {
-        if (strcmp(classes[i]->name, name) == 0)
-            return classes[i];
-    }
-    return NULL;
-}
-
-bool report_has_class(const char *name)
-{
-    return find_class(name) != NULL;
-}
-
-static void name_row(char *name, const struct row_class *row_class, const char *queue)
-{
-    snprintf(name, NAME_MAX_LEN, "%s/%s", row_class->name, queue);
-}
-
-static struct shown_row *find_row(const char *name)
-{
-    for (size_t i = 0; i < row_count; i++) {
-        if (strcmp(rows[i].name, name) == 0)
-            return &rows[i];
-    }
-    return NULL;
-}
-
-bool report_has(const struct row_class *row_class, const char *name)
-{
-    char full_name[NAME_MAX_LEN];
-
-    name_row(full_name, row_class, name);
-    return find_row(full_name) != NULL;
-}
-
-void report_add(const struct class_row *row)
-{
-    assert(row_count < ROWS_MAX);
-    struct shown_row *shown = &rows[row_count++];
-
-    report_add_class(row->of);
-    shown->row = *row;
-    name_row(shown->name, row->of, row->name);
-    cb_register(&(struct cb_row){ .name = shown->name,
-                                  .iterations = row->iterations,
-                                  .body = row->body,
-                                  .context = row->context });
-}
+/*
+ * A row whose repetitions, or ratios, spread over more than this was disturbed by other work on its
+ * cores; the tables mark it.
+ */
+#define SPREAD_MAX 0.2
 
 /* ---- figures --------------------------------------------------------------------------------- */
 
 /* In the unit of the class; 0 if it was not measured. */
-static double figure(const struct shown_row *shown)
+static double figure(const struct round_row *row)
 {
-    double ns = shown != NULL ? cb_median_ns(shown->name) : 0;
+    double ns = row != NULL ? round_ns(row) : 0;
 
     if (ns <= 0)
         return 0;
-    switch (shown->row.of->unit) {
+    switch (row->row.of->unit) {
     case UNIT_ITEMS:
         return 1e3 / ns;
     case UNIT_BYTES:
-        return (double)shown->row.of->bytes / ns;
+        return (double)row->row.of->bytes / ns;
     default:
         return ns;
     }
 }
 
 /* How many times better the first one is; 0 if one of the two was not measured. */
-static double ratio(const struct shown_row *shown, const struct shown_row *other)
+static double ratio(const struct round_row *row, const struct round_row *other)
 {
-    double ours = figure(shown);
-    double theirs = figure(other);
-
-    if (ours <= 0 || theirs <= 0)
-        return 0;
-    return shown->row.of->unit == UNIT_NS ? theirs / ours : ours / theirs;
+    return row != NULL && other != NULL ? round_ratio(row, other) : 0;
 }
 
 /* The best row of a class with the role, or NULL. */
-static struct shown_row *find_best(const char *class_name, enum role role)
+static const struct round_row *find_best(const char *class_name, enum role role)
 {
-    struct shown_row *best = NULL;
+    const struct round_row *best = NULL;
+    const struct round_row *row;
 
-    for (size_t i = 0; i < row_count; i++) {
-        struct shown_row *shown = &rows[i];
-        if (shown->row.role == role && figure(shown) > 0 &&
-            strcmp(shown->row.of->name, class_name) == 0 &&
-            (best == NULL || ratio(shown, best) > 1))
-            best = shown;
+    for (size_t i = 0; (row = round_get(i)) != NULL; i++) {
+        if (row->row.role == role && round_ns(row) > 0 &&
+            strcmp(row->row.of->name, class_name) == 0 &&
+            (best == NULL || round_ns(row) < round_ns(best)))
+            best = row;
     }
     return best;
 }
 
-static struct shown_row *find_competitor(const struct row_class *row_class)
+static const char *compared_with(const struct row_class *row_class)
 {
-    return find_best(row_class->like != NULL ? row_class->like : row_class->name, ROLE_COMPETITOR);
+    return row_class->like != NULL ? row_class->like : row_class->name;
 }
 
-static struct shown_row *find_limit(const struct row_class *row_class)
+static const struct round_row *find_competitor(const struct row_class *row_class)
+{
+    return find_best(compared_with(row_class), ROLE_COMPETITOR);
+}
+
+static const struct round_row *find_limit(const struct row_class *row_class)
 {
     if (row_class->limit != NULL)
-        return find_row(row_class->limit);
-    return find_best(row_class->like != NULL ? row_class->like : row_class->name, ROLE_LIMIT);
+        return round_find(row_class->limit);
+    return find_best(compared_with(row_class), ROLE_LIMIT);
 }
 
 double report_ratio(const char *class_name)
 {
-    const struct row_class *row_class = find_class(class_name);
+    const struct row_class *row_class;
 
-    if (row_class == NULL)
-        return 0;
-    return ratio(find_best(class_name, ROLE_OURS), find_competitor(row_class));
+    for (size_t i = 0; (row_class = round_get_class(i)) != NULL; i++) {
+        if (strcmp(row_class->name, class_name) == 0)
+            return ratio(find_best(class_name, ROLE_OURS), find_competitor(row_class));
+    }
+    return 0;
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -171,62 +101,87 @@ static void print_number(FILE *out, int width, double number)
 /* The better one first; what was not measured last. */
 static int compare_rows(const void *left, const void *right)
 {
-    const struct shown_row *const *a = left;
-    const struct shown_row *const *b = right;
-    double of_both = ratio(*a, *b);
+    const struct round_row *const *a = left;
+    const struct round_row *const *b = right;
+    double mine = round_ns(*a);
+    double other = round_ns(*b);
 
-    if (of_both <= 0)
-        return (figure(*b) > 0) - (figure(*a) > 0);
-    return (of_both < 1) - (of_both > 1);
+    if (mine <= 0 || other <= 0)
+        return (other > 0) - (mine > 0);
+    return (mine > other) - (mine < other);
 }
 
-static int mark(const struct shown_row *shown)
+static void print_figure(FILE *out, const struct round_row *row)
 {
-    if (cb_median_counter(shown->name, "cut") > 0)
-        return '!';
-    return cb_spread(shown->name) > SPREAD_MAX ? '*' : ' ';
+    int mark = ' ';
+
+    print_number(out, 9, figure(row));
+    if (row != NULL && round_was_cut(row))
+        mark = '!';
+    else if (row != NULL && round_spread(row) > SPREAD_MAX)
+        mark = '*';
+    fputc(mark, out);
 }
 
-static void print_row(FILE *out, const struct shown_row *shown)
+static void print_ratio(FILE *out, const struct round_row *row, const struct round_row *other)
 {
-    const struct latency *latency = shown->row.latency;
+    bool both = row != NULL && other != NULL;
+
+    print_number(out, 8, ratio(row, other));
+    fputc(both && round_ratio_spread(row, other) > SPREAD_MAX ? '*' : ' ', out);
+}
+
+static void print_row(FILE *out, const struct round_row *row)
+{
+    const struct latency *latency = row->row.latency;
     static const double percents[] = { 50, 99, 99.9, 100 };
 
-    if (figure(shown) <= 0) {
-        fprintf(out, "  %-21s %9s\n", shown->row.name, "failed");
+    fprintf(out, "  %-21s", row->row.name);
+    if (figure(row) <= 0) {
+        fprintf(out, " %9s\n", "failed");
         return;
     }
-    fprintf(out, "  %-21s", shown->row.name);
-    print_number(out, 9, figure(shown));
-    fputc(mark(shown), out);
-    print_number(out, 8, ratio(shown, find_competitor(shown->row.of)));
-    print_number(out, 8, ratio(shown, find_limit(shown->row.of)));
+    print_figure(out, row);
+    print_ratio(out, row, find_competitor(row->row.of));
+    print_ratio(out, row, find_limit(row->row.of));
     if (latency != NULL) {
         for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
             print_number(out, 9, latency_percentile(latency, percents[i]) * bench_tick_ns());
     } else {
-        print_number(out, 9, cb_median_counter(shown->name, "failed_polls"));
+        print_number(out, 9, round_failed_polls(row));
     }
     fputc('\n', out);
 }
 
+/* The measured rows of the class, and those that failed, sorted. Returns their number. */
+static size_t sort_rows(const struct round_row **sorted, size_t size,
+                        const struct row_class *row_class)
+{
+    const struct round_row *row;
+    size_t count = 0;
+
+    for (size_t i = 0; (row = round_get(i)) != NULL; i++) {
+        if (row->row.of == row_class && row->sample_count > 0 && count < size)
+            sorted[count++] = row;
+    }
+    qsort(sorted, count, sizeof sorted[0], compare_rows);
+    return count;
+}
+
+#define CLASS_ROWS_MAX 64
+
 static void print_table(FILE *out, const struct row_class *row_class,
                         const struct bench_cores *cores)
 {
-    const struct shown_row *sorted[ROWS_MAX];
-    size_t count = 0;
+    const struct round_row *sorted[CLASS_ROWS_MAX];
+    size_t count = sort_rows(sorted, CLASS_ROWS_MAX, row_class);
 
-    for (size_t i = 0; i < row_count; i++) {
-        if (rows[i].row.of == row_class && cb_was_run(rows[i].name))
-            sorted[count++] = &rows[i];
-    }
     if (count == 0)
         return;
-    qsort(sorted, count, sizeof sorted[0], compare_rows);
     fprintf(out, "\n%s: %s (%s", row_class->name, row_class->title, cores->topology);
     if (row_class->threads > cores->available)
         fprintf(out, "; %u threads on %u cores", row_class->threads, cores->available);
-    fprintf(out, ")\n  %-21s %9s  %8s %8s", "", unit_names[row_class->unit], "/best", "/limit");
+    fprintf(out, ")\n  %-21s %9s  %8s  %8s ", "", unit_names[row_class->unit], "/best", "/limit");
     if (sorted[0]->row.latency != NULL)
         fprintf(out, " %9s %9s %9s %9s\n", "p50", "p99", "p99.9", "max");
     else
@@ -237,33 +192,35 @@ static void print_table(FILE *out, const struct row_class *row_class,
 
 void report_print_tables(FILE *out, const struct bench_cores *cores)
 {
+    const struct row_class *row_class;
+
     fprintf(
         out,
         "\nMedians. /best: times as good as the best competitor; /limit: as the hardware allows;\n"
         "retries: looks in vain per item; *: the middle half of the repetitions spreads over "
-        "%.0f %%;\n!: nearly stood still, and was cut short\n",
+        "%.0f %%;\n!: cut short, most often since the queue nearly stands still\n",
         100 * SPREAD_MAX);
-    for (size_t i = 0; i < class_count; i++)
-        print_table(out, classes[i], cores);
+    for (size_t i = 0; (row_class = round_get_class(i)) != NULL; i++)
+        print_table(out, row_class, cores);
 }
 
 void report_print_comparison(FILE *out)
 {
-    fprintf(out, "\n%-24s %-5s %9s  %9s %-21s %7s %7s\n", "head to head", "", "mring", "best",
+    const struct row_class *row_class;
+
+    fprintf(out, "\n%-24s %-5s %9s  %9s  %-21s %8s  %8s\n", "head to head", "", "mring", "best",
             "competitor", "ratio", "/limit");
-    for (size_t i = 0; i < class_count; i++) {
-        const struct row_class *row_class = classes[i];
-        const struct shown_row *ours = find_best(row_class->name, ROLE_OURS);
-        const struct shown_row *competitor = find_competitor(row_class);
+    for (size_t i = 0; (row_class = round_get_class(i)) != NULL; i++) {
+        const struct round_row *ours = find_best(row_class->name, ROLE_OURS);
+        const struct round_row *competitor = find_competitor(row_class);
         if (competitor == NULL)
             continue;
         fprintf(out, "%-24s %-5s", row_class->name, unit_names[row_class->unit]);
-        print_number(out, 9, figure(ours));
-        fputc(ours != NULL ? mark(ours) : ' ', out);
-        print_number(out, 9, figure(competitor));
+        print_figure(out, ours);
+        print_figure(out, competitor);
         fprintf(out, " %-21s", competitor->row.name);
-        print_number(out, 7, ratio(ours, competitor));
-        print_number(out, 7, ratio(ours, find_limit(row_class)));
+        print_ratio(out, ours, competitor);
+        print_ratio(out, ours, find_limit(row_class));
         fputc('\n', out);
     }
 }
@@ -272,36 +229,43 @@ void report_print_comparison(FILE *out)
 
 #define REPEAT_TOLERANCE 0.1
 #define REPEAT_SHARE     0.9
+#define REMEMBERED_MAX   1024
+
+/* Of the run before, in the order of the rows; 0: none. */
+static double remembered[REMEMBERED_MAX];
 
 /* That of the best competitor to itself says nothing. */
-static double repeated_ratio(const struct shown_row *shown)
+static double repeated_ratio(const struct round_row *row)
 {
-    const struct shown_row *best = find_competitor(shown->row.of);
+    const struct round_row *best = find_competitor(row->row.of);
 
-    return best == shown ? 0 : ratio(shown, best);
+    return best == row ? 0 : ratio(row, best);
 }
 
 void report_remember(void)
 {
-    for (size_t i = 0; i < row_count; i++)
-        rows[i].remembered = repeated_ratio(&rows[i]);
+    const struct round_row *row;
+
+    for (size_t i = 0; i < REMEMBERED_MAX && (row = round_get(i)) != NULL; i++)
+        remembered[i] = repeated_ratio(row);
 }
 
 bool report_print_repeat(FILE *out)
 {
+    const struct round_row *row;
     unsigned compared = 0;
     unsigned close = 0;
 
     fprintf(out, "\n%-40s %8s %8s\n", "ratio to the best competitor", "1st run", "2nd run");
-    for (size_t i = 0; i < row_count; i++) {
-        double before = rows[i].remembered;
-        double now = repeated_ratio(&rows[i]);
+    for (size_t i = 0; i < REMEMBERED_MAX && (row = round_get(i)) != NULL; i++) {
+        double before = remembered[i];
+        double now = repeated_ratio(row);
         if (before <= 0 || now <= 0)
             continue;
         double change = now > before ? now / before - 1 : before / now - 1;
         compared++;
         close += change <= REPEAT_TOLERANCE;
-        fprintf(out, "%-40s %8.3f %8.3f%s\n", rows[i].name, before, now,
+        fprintf(out, "%-40s %8.3f %8.3f%s\n", row->name, before, now,
                 change <= REPEAT_TOLERANCE ? "" : "  noisy");
     }
     fprintf(out, "repeat-check: %u of %u ratios within %.0f %%\n", close, compared,
@@ -331,30 +295,43 @@ static bool close_data(FILE *file, const char *folder)
     return false;
 }
 
-/*
- * A block of data for each queue: its name, then a line for each class whose name matches `format`
- * with a number in it.
- */
+/* Whether the class's name is the format's text with a number in it, *x, and nothing else. */
+static bool has_number(const struct row_class *row_class, const char *format, double *x)
+{
+    int end = 0;
+
+    return sscanf(row_class->name, format, x, &end) == 1 && end > 0 && row_class->name[end] == '\0';
+}
+
+/* One block: the queue's name, then a line for each class that it is in. */
+static void write_block(FILE *file, const char *queue, const char *format)
+{
+    const struct round_row *row;
+    double x;
+
+    fprintf(file, "\"%s\"\n", queue);
+    for (size_t i = 0; (row = round_get(i)) != NULL; i++) {
+        if (strcmp(row->row.name, queue) == 0 && has_number(row->row.of, format, &x) &&
+            figure(row) > 0)
+            fprintf(file, "%g %g\n", x, figure(row));
+    }
+    fputs("\n\n", file);
+}
+
+/* A block for each queue that is in a class whose name has the format. */
 static void write_series(FILE *file, const char *format)
 {
-    for (size_t i = 0; i < row_count; i++) {
-        bool first = true;
-        for (size_t j = 0; j < row_count; j++) {
-            double x;
-            int end = 0;
-            if (strcmp(rows[j].row.name, rows[i].row.name) != 0 || figure(&rows[j]) <= 0 ||
-                sscanf(rows[j].row.of->name, format, &x, &end) != 1 ||
-                rows[j].row.of->name[end] != '\0' || end == 0)
-                continue;
-            if (first && j != i)
-                break; /* the queue's block begins with another row */
-            if (first)
-                fprintf(file, "\"%s\"\n", rows[j].row.name);
-            first = false;
-            fprintf(file, "%g %g\n", x, figure(&rows[j]));
-        }
-        if (!first)
-            fputs("\n\n", file);
+    const struct round_row *row;
+    const struct round_row *other;
+    double x;
+
+    for (size_t i = 0; (row = round_get(i)) != NULL; i++) {
+        bool first = figure(row) > 0 && has_number(row->row.of, format, &x);
+        for (size_t j = 0; j < i && first && (other = round_get(j)) != NULL; j++)
+            first = strcmp(other->row.name, row->row.name) != 0 || figure(other) <= 0 ||
+                    !has_number(other->row.of, format, &x);
+        if (first)
+            write_block(file, row->row.name, format);
     }
 }
 
@@ -362,15 +339,16 @@ static void write_latencies(FILE *file, const char *class_name)
 {
     static const double percents[] = { 1,  5,  10, 25,   50,   75,    90,
                                        95, 98, 99, 99.5, 99.9, 99.95, 99.99 };
+    const struct round_row *row;
 
-    for (size_t i = 0; i < row_count; i++) {
-        if (strcmp(rows[i].row.of->name, class_name) != 0 || figure(&rows[i]) <= 0 ||
-            rows[i].row.latency == NULL)
+    for (size_t i = 0; (row = round_get(i)) != NULL; i++) {
+        if (strcmp(row->row.of->name, class_name) != 0 || figure(row) <= 0 ||
+            row->row.latency == NULL)
             continue;
-        fprintf(file, "\"%s\"\n", rows[i].row.name);
+        fprintf(file, "\"%s\"\n", row->row.name);
         for (size_t j = 0; j < sizeof percents / sizeof percents[0]; j++)
             fprintf(file, "%g %g\n", percents[j],
-                    latency_percentile(rows[i].row.latency, percents[j]) * bench_tick_ns());
+                    latency_percentile(row->row.latency, percents[j]) * bench_tick_ns());
         fputs("\n\n", file);
     }
 }

@@ -29,6 +29,7 @@
 #include "report.h"
 #include "rows.h"
 
+#include <malloc.h>
 #include <mring.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,7 +281,7 @@ static bool know_rows(const struct options *options)
 {
     for (unsigned i = 0; i < options->at_least_count; i++) {
         const char *row = options->at_least[i].row;
-        if (!report_has_class(row)) {
+        if (!round_has_class(row)) {
             fprintf(stderr, "ringbench: --at-least=%s: there is no such row in this run\n", row);
             return false;
         }
@@ -331,11 +332,24 @@ static void register_rows(const struct options *options, const struct bench_core
 static bool run(const struct options *options, FILE *out)
 {
     if (!options->repeat_check)
-        return cb_run(cb_report_is_wanted(), show_progress);
-    bool ok = cb_run(false, show_progress);
+        return round_run(cb_report_is_wanted(), show_progress);
+    bool ok = round_run(false, show_progress);
     report_remember();
-    ok = cb_run(cb_report_is_wanted(), show_progress) && ok;
+    ok = round_run(cb_report_is_wanted(), show_progress) && ok;
     return report_print_repeat(out) && ok;
+}
+
+/*
+ * The storage of a queue comes from the system each time, as in a process that has just begun:
+ * glibc would reuse what was freed, the more the longer it runs, and the first half of a run would
+ * not be like the second.
+ */
+static void settle_heap(void)
+{
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+#endif
 }
 
 int main(int argc, char **argv)
@@ -343,6 +357,7 @@ int main(int argc, char **argv)
     struct bench_cores cores;
     static struct options options;
 
+    settle_heap();
     if (!take_options(&options, &argc, argv) || !take_framework_options(&options, argc, argv))
         return EXIT_FAILURE;
     if (!bench_choose_cores(&cores, options.cpus)) {

@@ -407,7 +407,7 @@ static void sum_up(struct task_outcome *outcome, const struct stage *stage)
  * per time slice when there are more threads than cores: seconds for one repetition. It is cut
  * short.
  */
-#define LIMIT_NS INT64_C(250000000)
+#define LIMIT_NS INT64_C(80000000)
 
 const char *task_perform(struct task_outcome *outcome, const struct task_row *row,
                          uint64_t iterations, bool latency)

@@ -6,7 +6,7 @@
 #define BENCH_TASK_H
 
 #include "queue.h"
-#include "report.h"
+#include "round.h"
 
 enum task {
     TASK_NONE, /* of a class that mring has nothing for yet */

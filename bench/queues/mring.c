@@ -3,6 +3,10 @@
  * The library's own rings. One item, or chunk, goes in by reserve, a copy and commit, which is what
  * write does when it is all or nothing; a batch by write and read; a span is filled and read in
  * place.
+ *
+ * The row "handover" is what the hardware gives, for the others to be compared with: one ring is
+ * reserved, published, read and given back a 16th of it at a time. So nothing is left but copying
+ * the items (or writing and reading them in place) and the transfer of their cache lines.
  */
 #include "../loops.h"
 
@@ -91,6 +95,86 @@ DEFINE_ROUND_TRIP_LOOPS(spsc, 0, spsc_put, spsc_get)
 DEFINE_ITEM_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_ROUND_TRIP_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_WAKE_LOOPS(wait, wait_put, wait_get)
+
+/* ---- hand-over in blocks --------------------------------------------------------------------- */
+
+/* Items of a block; not more than are left. */
+SPECIALIZED size_t next_block(const struct mring_spsc *ring, size_t size, uint64_t left)
+{
+    size_t count = mring_spsc_capacity(ring) / 16 / size;
+
+    if (count == 0)
+        count = 1;
+    return count < left ? count : (size_t)left;
+}
+
+SPECIALIZED void produce_blocks_loop(struct share *share, size_t size)
+{
+    struct mring_spsc *ring = share->end;
+    struct feed feed = feed_start(share, size);
+    uint64_t failed = 0;
+
+    for (uint64_t left = share->count; left > 0;) {
+        size_t count = next_block(ring, size, left);
+        unsigned char *room = mring_spsc_reserve(ring, count * size);
+        for (uint64_t polls = 0; room == NULL; room = mring_spsc_reserve(ring, count * size)) {
+            failed++;
+            if (!bench_idle(&share->pace, ++polls))
+                return;
+        }
+        for (size_t i = 0; i < count; i++) {
+            memcpy(room + i * size, feed.item, size);
+            feed_next(&feed, 1, size);
+        }
+        mring_spsc_commit(ring, count * size);
+        left -= count;
+    }
+    share->failed_polls = failed;
+}
+
+SPECIALIZED void consume_blocks_loop(struct share *share, size_t size)
+{
+    struct mring_spsc *ring = share->end;
+    struct stamps stamps = stamps_start(share);
+    uint64_t failed = 0;
+    size_t known;
+
+    for (uint64_t left = share->count; left > 0;) {
+        size_t count = next_block(ring, size, left);
+        const unsigned char *items = mring_spsc_peek(ring, count * size, &known);
+        for (uint64_t polls = 0; items == NULL;
+             items = mring_spsc_peek(ring, count * size, &known)) {
+            failed++;
+            if (!bench_idle(&share->pace, ++polls))
+                return;
+        }
+        for (size_t i = 0; i < count; i++) {
+            memcpy(share->destination, items + i * size, size);
+            mring_alias_barrier();
+            stamps_check(&stamps, share->destination, size);
+        }
+        mring_spsc_consume(ring, count * size);
+        left -= count;
+    }
+    share->failed_polls = failed;
+    share->mismatch = stamps.mismatch;
+}
+
+/* In place: the usual loops, with larger batches. */
+static void produce_large_spans(struct share *share)
+{
+    share->batch = next_block(share->end, 8, share->count);
+    produce_spans_loop(share, 8, spsc_reserve, spsc_commit);
+}
+
+static void consume_large_spans(struct share *share)
+{
+    share->batch = next_block(share->end, 8, share->count);
+    consume_spans_loop(share, 8, spsc_peek, spsc_release);
+}
+
+DEFINE_SIZED_LOOP(produce_blocks, 0, produce_blocks_loop(share, size))
+DEFINE_SIZED_LOOP(consume_blocks, 0, consume_blocks_loop(share, size))
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -240,6 +324,21 @@ const struct queue queues_mring[] = {
         .close = destroy,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
+    },
+    {
+        .name = "handover",
+        .role = ROLE_LIMIT,
+        .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES,
+        .create = create_spinning,
+        .destroy = destroy,
+        .put = spsc_put,
+        .get = spsc_get,
+        .produce = produce_blocks,
+        .consume = consume_blocks,
+        .produce_batches = produce_blocks,
+        .consume_batches = consume_blocks,
+        .produce_spans = produce_large_spans,
+        .consume_spans = consume_large_spans,
     },
     { .name = NULL },
 };
