@@ -24,7 +24,9 @@ std::map<std::string, bool> failed_rows; /* by name, all rows: whether they fail
 std::string help_text;
 std::string filter; /* options of the command line */
 uint64_t repetitions;
+std::string file_format; /* empty: no file */
 bool report_is_wanted;
+bool only_lists;
 
 uint64_t repetitions_done;
 uint64_t repetitions_in_all;
@@ -61,6 +63,8 @@ class Shortener : public benchmark::BenchmarkReporter {
         for (const auto &entry : failed_rows)
             narrow.name_field_width = std::max(narrow.name_field_width, entry.first.size());
         narrow.name_field_width += std::string("_stddev").size();
+        reporter_->SetOutputStream(&GetOutputStream());
+        reporter_->SetErrorStream(&GetErrorStream());
         return reporter_->ReportContext(narrow);
     }
 
@@ -129,6 +133,14 @@ uint64_t CountSelected()
     return static_cast<uint64_t>(
         std::count_if(failed_rows.begin(), failed_rows.end(),
                       [](const auto &entry) { return IsSelected(entry.first); }));
+}
+
+/* As --benchmark_out_format has it. */
+benchmark::BenchmarkReporter *NewFileReporter()
+{
+    if (file_format == "console")
+        return new benchmark::ConsoleReporter(benchmark::ConsoleReporter::OO_None);
+    return new benchmark::JSONReporter;
 }
 
 void PrintHelp()
@@ -223,6 +235,12 @@ extern "C" bool cb_initialize(int argc, char **argv, const char *const *defaults
     repetitions =
         std::strtoull(OptionValue(arguments, "--benchmark_repetitions=", "1").c_str(), nullptr, 10);
     report_is_wanted = !OptionValue(arguments, "--benchmark_format=", "").empty();
+    only_lists = std::any_of(arguments.begin(), arguments.end(), [](const char *argument) {
+        std::string text = argument;
+        return text == "--benchmark_list_tests" || text == "--benchmark_list_tests=true";
+    });
+    if (!OptionValue(arguments, "--benchmark_out=", "").empty())
+        file_format = OptionValue(arguments, "--benchmark_out_format=", "json");
 
     int left = static_cast<int>(arguments.size());
     arguments.push_back(nullptr);
@@ -241,13 +259,16 @@ extern "C" bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t t
     benchmark::BenchmarkReporter *reporter =
         reported ? benchmark::CreateDefaultDisplayReporter() : new Silence;
     Shortener shortener(reporter);
+    std::unique_ptr<Shortener> file_shortener;
 
     for (auto &entry : failed_rows)
         entry.second = false;
     repetitions_done = 0;
     repetitions_in_all = CountSelected() * repetitions;
     report_progress = progress;
-    bool any = benchmark::RunSpecifiedBenchmarks(&shortener) > 0;
+    if (file_format == "json" || file_format == "console") /* others are the framework's business */
+        file_shortener.reset(new Shortener(NewFileReporter()));
+    bool any = benchmark::RunSpecifiedBenchmarks(&shortener, file_shortener.get()) > 0;
     bool failed = std::any_of(failed_rows.begin(), failed_rows.end(),
                               [](const auto &entry) { return entry.second; });
 
@@ -259,6 +280,16 @@ extern "C" bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t t
 extern "C" bool cb_report_is_wanted(void)
 {
     return report_is_wanted;
+}
+
+extern "C" bool cb_only_lists(void)
+{
+    return only_lists;
+}
+
+extern "C" uint64_t cb_repetitions(void)
+{
+    return repetitions;
 }
 
 extern "C" bool cb_is_selected(const char *name)

@@ -75,6 +75,12 @@ bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t total));
 /* Whether the command line or the environment asks for the framework's report. */
 bool cb_report_is_wanted(void);
 
+/* Whether it asks for the names of the rows and nothing else. */
+bool cb_only_lists(void);
+
+/* How often each row is repeated. */
+uint64_t cb_repetitions(void);
+
 /* Whether the filter of the command line selects a row of that name. */
 bool cb_is_selected(const char *name);
 

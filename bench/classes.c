@@ -77,7 +77,7 @@ static const struct task_class classes[] = {
     /* Two processes. */
     { { "ipc/rtt", "64 bytes to another process and back, polling", UNIT_NS, .quick = true,
         .limit = "spsc/rtt/line" }, TASK_ROUND_TRIP, USE_PROCESSES, .item_bytes = 64 },
-    { { "ipc/rtt/wait", "64 bytes to another process and back, sleeping", UNIT_NS, .quick = true,
+    { { "ipc/rtt/wait", "64 bytes to another process and back; may sleep", UNIT_NS, .quick = true,
         .limit = "spsc/rtt/line" }, TASK_ROUND_TRIP, USE_BLOCKING, .item_bytes = 64 },
 #define IPC_BYTES(size, at_once)                                                                   \
     { { "ipc/bytes:" #size, "chunks of " #size " bytes between processes", UNIT_BYTES,             \
@@ -87,12 +87,17 @@ static const struct task_class classes[] = {
 
     { { "wake", "from put to the return of a get that slept", UNIT_NS, .quick = true },
       TASK_WAKE, USE_WAKE, .item_bytes = 8 },
-    { { "create", "making and destroying a queue of 64 KiB", UNIT_NS, .quick = true },
+    { { "create", "making and destroying a queue of 64 KiB", UNIT_NS, .quick = true,
+        .limit = "mapping/size:65536/mmap" },
       TASK_LIFE, USE_ITEMS | USE_MANY, .item_bytes = 8 },
 
     /* Broken queues, whose rows must fail: --negative-control. */
     { { "control/item:8", "one in a million goes wrong", UNIT_ITEMS, .quick = true },
       TASK_ITEMS, USE_ITEMS, .item_bytes = 8 },
+    { { "control/item:256", "one in a thousand goes wrong", UNIT_ITEMS, .quick = true },
+      TASK_ITEMS, USE_ITEMS, .item_bytes = 256 },
+    { { "control/batch:64", "one in a thousand goes wrong", UNIT_ITEMS, .quick = true },
+      TASK_BATCHES, USE_BATCHES, .item_bytes = 8, .batch = 64 },
     { { "control/many", "one in a million goes wrong", UNIT_ITEMS, .quick = true },
       TASK_MANY, USE_MANY, .item_bytes = 8 },
 };
@@ -115,7 +120,6 @@ static bool perform_well(struct task_outcome *outcome, struct sample *sample, co
                          uint64_t iterations, bool latency)
 {
     const struct bench_cores *cores = row->task.cores;
-    const struct queue *queue = row->task.queue;
     const char *remark = bench_cores_remark(cores);
     unsigned members =
         (unsigned)(or_one(row->task.of->producers) + or_one(row->task.of->consumers));
@@ -126,8 +130,7 @@ static bool perform_well(struct task_outcome *outcome, struct sample *sample, co
         if (sample->fault != NULL)
             return false;
         attempts++;
-    } while (!latency && !queue->slow &&
-             bench_was_disturbed(&outcome->time, cores, members, attempts));
+    } while (!latency && bench_was_disturbed(&outcome->time, cores, members, attempts));
     sample->failed_polls = (double)outcome->failed_polls / (double)iterations;
     sample->label = remark != NULL ? remark : cores->topology;
     sample->elapsed_ns = outcome->time.elapsed_ns;
@@ -160,7 +163,7 @@ static void measure_round_trip(struct sample *sample, uint64_t iterations, const
 
     if (!perform_well(&outcome, sample, row, iterations / 4, true))
         return;
-    latency_merge(row->latency, &outcome.latency);
+    round_add_latency(sample, row->latency, &outcome.latency);
     perform_well(&outcome, sample, row, iterations, false);
 }
 
@@ -173,7 +176,7 @@ static void measure_wake(struct sample *sample, uint64_t iterations, const void 
         return;
     if (outcome.time.slept < iterations / 2)
         sample->fault = "the sleeper did not sleep";
-    latency_merge(row->latency, &outcome.latency);
+    round_add_latency(sample, row->latency, &outcome.latency);
     sample->elapsed_ns = (int64_t)((double)outcome.latency.sum * bench_tick_ns());
 }
 
@@ -229,7 +232,7 @@ static uint64_t count_iterations(const struct task_class *of, const struct queue
 
 static bool takes_part(const struct queue *queue, const struct task_class *of)
 {
-    if ((queue->uses & of->uses) == 0)
+    if ((queue->uses & of->uses) == 0 || (of->task == TASK_LIFE && queue->role == ROLE_LIMIT))
         return false;
     if (queue->chunk_max > 0 && of->item_bytes > queue->chunk_max)
         return false;

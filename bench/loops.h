@@ -17,9 +17,11 @@
  *      };
  *
  * What is checked, at the same cost for every queue: from one producer to one consumer, the first
- * and the last word of each item are the stamp that its place in the sequence gives, so that an
- * item that is lost, repeated, torn or a lap old is found. With several of them, each consumer sees
- * the numbers of each producer rise, and all numbers together have the right sum.
+ * and the last word of each item, and one between that moves on from item to item, are the stamp
+ * that its place in the sequence gives; so an item that is lost, repeated, torn or a lap old is
+ * found. With several of them, each consumer sees the numbers of each producer rise, and all
+ * numbers together have the right sum. Before the run every byte of a lap is compared, and after it
+ * the last item (task.c).
  */
 #ifndef BENCH_LOOPS_H
 #define BENCH_LOOPS_H
@@ -83,11 +85,12 @@ struct stamps {
     uint64_t stamp;
     uint64_t last_stamp;
     uint64_t mismatch;
+    size_t offset; /* of the word between */
 };
 
 SPECIALIZED struct stamps stamps_start(const struct share *share)
 {
-    struct stamps stamps = { STAMP_STEP, STAMP_STEP * share->source_count, 0 };
+    struct stamps stamps = { STAMP_STEP, STAMP_STEP * share->source_count, 0, 0 };
 
     return stamps;
 }
@@ -99,11 +102,19 @@ SPECIALIZED void stamps_next(struct stamps *stamps)
 
 SPECIALIZED void stamps_check(struct stamps *stamps, const void *item, size_t size)
 {
-    uint64_t head, tail;
+    const unsigned char *bytes = (const unsigned char *)item;
+    uint64_t head, middle, tail;
 
-    memcpy(&head, item, sizeof head);
-    memcpy(&tail, (const unsigned char *)item + size - sizeof tail, sizeof tail);
+    memcpy(&head, bytes, sizeof head);
+    memcpy(&tail, bytes + size - sizeof tail, sizeof tail);
     stamps->mismatch |= (head ^ stamps->stamp) | (tail ^ stamps->stamp);
+    if (size > 16) {
+        memcpy(&middle, bytes + stamps->offset, sizeof middle);
+        stamps->mismatch |= middle ^ stamps->stamp;
+        stamps->offset += sizeof middle;
+        if (stamps->offset > size - 2 * sizeof tail)
+            stamps->offset = 0;
+    }
     stamps_next(stamps);
 }
 
@@ -412,9 +423,15 @@ SPECIALIZED size_t record_size(uint64_t number)
     return RECORD_MIN + (size_t)(number * STAMP_STEP >> 32) % (RECORD_MAX - RECORD_MIN + 1);
 }
 
+/* Where a record has its number once more; at the beginning if there is no room between. */
+SPECIALIZED size_t record_middle(size_t size)
+{
+    return size < 24 ? 0 : 8 + (size - 24) / 2;
+}
+
 /*
- * A record begins and ends with its number. `size` is its length for bench_put, and the room for
- * bench_get: the record says by itself how long it is.
+ * A record begins and ends with its number, and has it in the middle. `size` is its length for
+ * bench_put, and the room for bench_get: the record says by itself how long it is.
  */
 SPECIALIZED void produce_records_loop(struct share *share, bench_put *put)
 {
@@ -426,6 +443,7 @@ SPECIALIZED void produce_records_loop(struct share *share, bench_put *put)
     for (; left > 0; left--, number++) {
         size_t size = record_size(number);
         memcpy(record, &number, sizeof number);
+        memcpy(record + record_middle(size), &number, sizeof number);
         memcpy(record + size - sizeof number, &number, sizeof number);
         if (bench_is_over(&share->pace) || !put_polling(share, record, size, put, &failed))
             break;
@@ -439,7 +457,7 @@ SPECIALIZED void consume_records_loop(struct share *share, bench_get *get)
     struct order order = { { 0 }, 0, 0 };
     uint64_t failed = 0;
     uint64_t left = share->count;
-    uint64_t number, tail;
+    uint64_t number, middle, tail;
 
     for (; left > 0; left--) {
         if (bench_is_over(&share->pace) ||
@@ -447,8 +465,10 @@ SPECIALIZED void consume_records_loop(struct share *share, bench_get *get)
             break;
         mring_alias_barrier();
         memcpy(&number, share->destination, sizeof number);
-        memcpy(&tail, share->destination + record_size(number) - sizeof tail, sizeof tail);
-        order.mismatch |= number ^ tail;
+        size_t size = record_size(number);
+        memcpy(&middle, share->destination + record_middle(size), sizeof middle);
+        memcpy(&tail, share->destination + size - sizeof tail, sizeof tail);
+        order.mismatch |= (number ^ middle) | (number ^ tail);
         order_check(&order, number);
     }
     order_finish(&order, share, failed, left);
@@ -466,7 +486,6 @@ SPECIALIZED void ping_loop(struct share *share, size_t size, bench_put *put, ben
     struct share homeward = *share;
     uint64_t mismatch = 0;
     uint64_t failed = 0;
-    uint64_t answer;
     uint64_t before = share->latency != NULL ? bench_ticks() : 0;
 
     homeward.end = share->back;
@@ -475,8 +494,7 @@ SPECIALIZED void ping_loop(struct share *share, size_t size, bench_put *put, ben
         if (!put_polling(share, out, size, put, &failed) ||
             !get_polling(&homeward, home, size, get, &failed))
             break;
-        memcpy(&answer, home, sizeof answer);
-        mismatch |= answer ^ number;
+        mismatch |= memcmp(out, home, size) != 0;
         if (share->latency != NULL) {
             uint64_t now = bench_ticks();
             latency_add(share->latency, now - before);

@@ -245,7 +245,7 @@ SPECIALIZED void consume_commands_loop(struct share *share, parse_readable *pars
     share->failed_polls = failed;
     share->mismatch = parse.wrong;
     if (parse.wrong)
-        mring_store_release_u32(share->pace.stop, 1);
+        bench_fail(&share->pace);
 }
 
 /* One command after the other, each published by itself. */

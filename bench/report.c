@@ -79,6 +79,30 @@ double report_ratio(const char *class_name)
     return 0;
 }
 
+static bool has_role(const char *class_name, enum role role)
+{
+    const struct round_row *row;
+
+    for (size_t i = 0; (row = round_get(i)) != NULL; i++) {
+        if (row->row.role == role && strcmp(row->row.of->name, class_name) == 0 &&
+            cb_is_selected(row->name))
+            return true;
+    }
+    return false;
+}
+
+bool report_can_compare(const char *class_name)
+{
+    const struct row_class *row_class;
+
+    for (size_t i = 0; (row_class = round_get_class(i)) != NULL; i++) {
+        if (strcmp(row_class->name, class_name) == 0)
+            return has_role(class_name, ROLE_OURS) &&
+                   has_role(compared_with(row_class), ROLE_COMPETITOR);
+    }
+    return false;
+}
+
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 static const char *const unit_names[] = {
@@ -134,7 +158,6 @@ static void print_ratio(FILE *out, const struct round_row *row, const struct rou
 static void print_row(FILE *out, const struct round_row *row)
 {
     const struct latency *latency = row->row.latency;
-    static const double percents[] = { 50, 99, 99.9, 100 };
 
     fprintf(out, "  %-21s", row->row.name);
     if (figure(row) <= 0) {
@@ -145,8 +168,8 @@ static void print_row(FILE *out, const struct round_row *row)
     print_ratio(out, row, find_competitor(row->row.of));
     print_ratio(out, row, find_limit(row->row.of));
     if (latency != NULL) {
-        for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
-            print_number(out, 9, latency_percentile(latency, percents[i]) * bench_tick_ns());
+        for (size_t i = 0; i < ROUND_PERCENTILES; i++)
+            print_number(out, 9, latency_percentile(latency, round_percents[i]) * bench_tick_ns());
     } else {
         print_number(out, 9, round_failed_polls(row));
     }
@@ -204,17 +227,20 @@ void report_print_tables(FILE *out, const struct bench_cores *cores)
         print_table(out, row_class, cores);
 }
 
-void report_print_comparison(FILE *out)
+static void print_comparison(FILE *out, bool with_ourselves, const char *const heads[3])
 {
     const struct row_class *row_class;
+    bool headed = false;
 
-    fprintf(out, "\n%-24s %-5s %9s  %9s  %-21s %8s  %8s\n", "head to head", "", "mring", "best",
-            "competitor", "ratio", "/limit");
     for (size_t i = 0; (row_class = round_get_class(i)) != NULL; i++) {
         const struct round_row *ours = find_best(row_class->name, ROLE_OURS);
         const struct round_row *competitor = find_competitor(row_class);
-        if (competitor == NULL)
+        if (competitor == NULL || row_class->ourselves != with_ourselves)
             continue;
+        if (!headed)
+            fprintf(out, "\n%-24s %-5s %9s  %9s  %-21s %8s  %8s\n", heads[0], "", heads[1], "best",
+                    heads[2], "ratio", "/limit");
+        headed = true;
         fprintf(out, "%-24s %-5s", row_class->name, unit_names[row_class->unit]);
         print_figure(out, ours);
         print_figure(out, competitor);
@@ -223,6 +249,13 @@ void report_print_comparison(FILE *out)
         print_ratio(out, ours, find_limit(row_class));
         fputc('\n', out);
     }
+}
+
+void report_print_comparison(FILE *out)
+{
+    print_comparison(out, true,
+                     (const char *const[]){ "worth of the mirror", "mirrored", "other" });
+    print_comparison(out, false, (const char *const[]){ "head to head", "mring", "competitor" });
 }
 
 /* ---- repetition of a run --------------------------------------------------------------------- */

@@ -13,7 +13,10 @@
 /* A table per class; `cores` were those of the run. */
 void report_print_tables(FILE *out, const struct bench_cores *cores);
 
-/* A line per class: our figure, the best competitor, and our ratio to it. */
+/*
+ * A line per class: our figure, the best competitor, and our ratio to it. The classes in which our
+ * rings are compared with each other come first, by themselves.
+ */
 void report_print_comparison(FILE *out);
 
 /*
@@ -21,6 +24,9 @@ void report_print_comparison(FILE *out);
  * not measured, or there is no such class.
  */
 double report_ratio(const char *class_name);
+
+/* Whether a run has rows of both, as the filter is. */
+bool report_can_compare(const char *class_name);
 
 /*
  * Keep the ratios of all rows, then, after another run, print how they compare. False if less than

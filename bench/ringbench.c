@@ -14,25 +14,26 @@
  *      ringbench --cpus=0,2                        producer on 0, consumer on 2
  *      ringbench --benchmark_format=json           for programs; the tables go to stderr
  *
- * Every row is repeated many times, in random order over all rows, so that a slow phase of the
- * machine hits all of them alike; compare medians, and only within one run.
+ * Every row is repeated many times, in rounds with the other rows of its class: so a slow phase of
+ * the machine hits all of them alike (round.h). Compare ratios, and only within one run.
  *
  * The repetitions are short, a few milliseconds. A ring stands still as soon as one of its two
  * sides does, so that any other work on the cores spoils the repetition that it falls into; most
- * short ones fit between two interruptions, and one that did not is done again (classes.c). What no
- * repetition helps against is a virtual machine whose processors move between the host's caches:
- * then everything that crosses from core to core is slower by a factor of 3 to 5. So the transfer
- * of a bare cache line is measured before and after, and a run in which it moved is marked.
+ * short ones fit between two interruptions, and one that did not is done again. What no repetition
+ * helps against is a virtual machine whose processors move between the host's caches: then
+ * everything that crosses from core to core is slower, by a factor of up to 5, and not for all
+ * queues by the same. So the transfer of a bare cache line is measured before and after, and a run
+ * in which it moved is marked.
  */
 #define _GNU_SOURCE /* uname() and its kin under -std=c11 */
 
 #include "report.h"
 #include "rows.h"
 
-#include <malloc.h>
 #include <mring.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -48,9 +49,9 @@ static const char help[] =
     "          [--negative-control]    broken queues, whose rows have to fail\n"
     "and the options of Google Benchmark; the number of iterations is fixed.\n\n";
 
-/* Over 1,000 laps of the ring in all repetitions together. */
-#define LAPS              16
-#define LAPS_IF_QUICK     33
+/* Of the ring, in all repetitions together; and in one, so that it takes long enough. */
+#define LAPS_IN_ALL       1024
+#define LAPS_MIN          16
 #define AT_LEAST_MAX      64
 #define MOVED_BY          1.3
 #define PROGRESS_NS       INT64_C(200000000)
@@ -128,6 +129,17 @@ static void describe_build(void)
 #endif
 }
 
+/* Returns what it is. */
+static double describe_line(const struct bench_cores *cores)
+{
+    double ns = classes_measure_line(cores);
+    char text[64];
+
+    snprintf(text, sizeof text, "%.1f ns", ns);
+    describe("transfer of a line, before", text);
+    return ns;
+}
+
 /* ---- options --------------------------------------------------------------------------------- */
 
 /* A ratio that has to be reached. */
@@ -179,7 +191,8 @@ static bool take_laps(struct options *options, const char *value)
 {
     char rest;
 
-    if (sscanf(value, "%6u%c", &options->bench.laps, &rest) != 1 || options->bench.laps == 0)
+    if (value[0] < '1' || value[0] > '9' ||
+        sscanf(value, "%6u%c", &options->bench.laps, &rest) != 1)
         return complain("--laps=N takes a number from 1 to 999999");
     return true;
 }
@@ -230,12 +243,10 @@ static bool take_options(struct options *options, int *argc, char **argv)
     }
     *argc = kept;
     argv[kept] = NULL;
-    if (options->bench.laps == 0)
-        options->bench.laps = options->bench.quick ? LAPS_IF_QUICK : LAPS;
     return true;
 }
 
-static bool take_framework_options(const struct options *options, int argc, char **argv)
+static bool take_framework_options(struct options *options, int argc, char **argv)
 {
     const char *defaults[] = {
         options->bench.quick ? "--benchmark_repetitions=31" : "--benchmark_repetitions=101",
@@ -243,7 +254,27 @@ static bool take_framework_options(const struct options *options, int argc, char
         "--benchmark_display_aggregates_only=true",
     };
 
-    return cb_initialize(argc, argv, defaults, sizeof defaults / sizeof defaults[0], help);
+    if (!cb_initialize(argc, argv, defaults, sizeof defaults / sizeof defaults[0], help))
+        return false;
+    if (cb_repetitions() == 0)
+        return complain("without a repetition there is nothing to show");
+    unsigned laps = (unsigned)(LAPS_IN_ALL / cb_repetitions()) + 1;
+    if (options->bench.laps == 0)
+        options->bench.laps = laps > LAPS_MIN ? laps : LAPS_MIN;
+    return true;
+}
+
+/* Before anybody waits for what can't be written. */
+static bool check_folder(const char *folder)
+{
+    struct stat status;
+
+    if (folder == NULL)
+        return true;
+    if (stat(folder, &status) == 0 && S_ISDIR(status.st_mode) && access(folder, W_OK) == 0)
+        return true;
+    fprintf(stderr, "ringbench: --plot-data=%s is no folder that can be written to\n", folder);
+    return false;
 }
 
 /* ---- progress -------------------------------------------------------------------------------- */
@@ -281,8 +312,9 @@ static bool know_rows(const struct options *options)
 {
     for (unsigned i = 0; i < options->at_least_count; i++) {
         const char *row = options->at_least[i].row;
-        if (!round_has_class(row)) {
-            fprintf(stderr, "ringbench: --at-least=%s: there is no such row in this run\n", row);
+        if (!report_can_compare(row)) {
+            fprintf(stderr,
+                    "ringbench: --at-least=%s: this run has no such row, or not both sides\n", row);
             return false;
         }
     }
@@ -313,7 +345,9 @@ static void print_line_transfer(FILE *out, double before, double after)
 {
     fprintf(out, "\ntransfer of a cache line: %.1f ns before, %.1f ns after\n", before, after);
     if (before > after * MOVED_BY || after > before * MOVED_BY)
-        fputs("MOVED: the processors changed places during this run; its ratios are worthless\n",
+        fputs("MOVED: the processors changed places during this run: not all queues gain or lose "
+              "the\n"
+              "same by that, so other runs have other ratios\n",
               out);
 }
 
@@ -339,39 +373,28 @@ static bool run(const struct options *options, FILE *out)
     return report_print_repeat(out) && ok;
 }
 
-/*
- * The storage of a queue comes from the system each time, as in a process that has just begun:
- * glibc would reuse what was freed, the more the longer it runs, and the first half of a run would
- * not be like the second.
- */
-static void settle_heap(void)
-{
-#if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, 32 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
-#endif
-}
-
 int main(int argc, char **argv)
 {
     struct bench_cores cores;
     static struct options options;
 
-    settle_heap();
-    if (!take_options(&options, &argc, argv) || !take_framework_options(&options, argc, argv))
+    if (!take_options(&options, &argc, argv) || !take_framework_options(&options, argc, argv) ||
+        !check_folder(options.plot_data))
         return EXIT_FAILURE;
     if (!bench_choose_cores(&cores, options.cpus)) {
         fprintf(stderr, "ringbench: the threads can't be pinned to --cpus=%s\n", options.cpus);
         return EXIT_FAILURE;
     }
     FILE *out = cb_report_is_wanted() ? stderr : stdout;
-    describe_build();
-    describe_machine(&cores);
     register_rows(&options, &cores);
     if (!know_rows(&options))
         return EXIT_FAILURE;
 
-    double line_before = classes_measure_line(&cores);
+    if (cb_only_lists())
+        return cb_run(true, NULL) ? EXIT_SUCCESS : EXIT_FAILURE;
+    describe_build();
+    describe_machine(&cores);
+    double line_before = describe_line(&cores);
     bool ok = run(&options, out);
     if (!options.bench.compare)
         report_print_tables(out, &cores);

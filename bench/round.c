@@ -128,6 +128,7 @@ static void measure_once(struct round_row *row)
 static void hold_round(const struct round_row *row)
 {
     struct round_row *members[ROWS_MAX];
+    size_t first = row->sample_count; /* which moves on below */
     size_t count = 0;
 
     for (size_t i = 0; i < row_count; i++) {
@@ -135,24 +136,22 @@ static void hold_round(const struct round_row *row)
             members[count++] = &rows[i];
     }
     for (size_t i = 0; i < count; i++)
-        measure_once(members[(row->sample_count + i) % count]);
+        measure_once(members[(first + i) % count]);
 }
 
-static void report_latency(struct cb_state *state, const struct latency *latency)
-{
-    static const struct {
-        const char *name;
-        double percent;
-    } percentiles[] = { { "p50", 50 }, { "p99", 99 }, { "p99.9", 99.9 }, { "max", 100 } };
+const double round_percents[ROUND_PERCENTILES] = { 50, 99, 99.9, 100 };
 
-    for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++)
-        cb_set_counter(state, percentiles[i].name,
-                       latency_percentile(latency, percentiles[i].percent) * bench_tick_ns());
+void round_add_latency(struct sample *sample, struct latency *all, const struct latency *latency)
+{
+    latency_merge(all, latency);
+    for (size_t i = 0; i < ROUND_PERCENTILES; i++)
+        sample->percentiles[i] = latency_percentile(latency, round_percents[i]) * bench_tick_ns();
 }
 
 /* What the framework calls for one repetition. */
 static void repeat_row(struct cb_state *state, uint64_t iterations, const void *context)
 {
+    static const char *const percentile_names[ROUND_PERCENTILES] = { "p50", "p99", "p99.9", "max" };
     struct round_row *row = &rows[(const struct round_row *)context - rows];
 
     (void)iterations; /* those of the row */
@@ -168,12 +167,14 @@ static void repeat_row(struct cb_state *state, uint64_t iterations, const void *
         cb_set_items(state, sample->items);
     if (sample->bytes > 0)
         cb_set_bytes(state, sample->bytes);
-    if (sample->label != NULL)
+    if (sample->cut)
+        cb_set_label(state, "cut short");
+    else if (sample->label != NULL)
         cb_set_label(state, sample->label);
-    cb_set_counter(state, "failed_polls", sample->failed_polls);
-    cb_set_counter(state, "cut", sample->cut);
-    if (row->row.latency != NULL)
-        report_latency(state, row->row.latency);
+    /* Not the failed ones: where there are none, the framework would divide by their mean. */
+    cb_set_counter(state, "tries", 1 + sample->failed_polls);
+    for (size_t i = 0; i < ROUND_PERCENTILES && sample->percentiles[i] > 0; i++)
+        cb_set_counter(state, percentile_names[i], sample->percentiles[i]);
 }
 
 bool round_run(bool reported, void (*progress)(uint64_t done, uint64_t total))

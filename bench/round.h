@@ -29,6 +29,7 @@ struct row_class {
     const char *title;
     enum unit unit;
     bool quick;        /* a part of --quick */
+    bool ourselves;    /* our rings in comparison with each other */
     unsigned threads;  /* that the processors share, if there are so many; 0: two */
     size_t bytes;      /* that one iteration moves; for UNIT_BYTES */
     const char *like;  /* the class with the same task, whose competitors and limit count for this
@@ -37,15 +38,21 @@ struct row_class {
                           own, or none */
 };
 
+/* Of latencies: 50, 99, 99.9 and 100 per cent. */
+#define ROUND_PERCENTILES 4
+
+extern const double round_percents[ROUND_PERCENTILES];
+
 /* What one repetition of a row gives. Zeros to begin with. */
 struct sample {
-    const char *fault;   /* what went wrong; NULL: nothing, and the rest holds */
-    int64_t elapsed_ns;  /* what all iterations took */
-    uint64_t items;      /* that they moved; 0: not to be shown */
-    uint64_t bytes;      /* the same */
-    double failed_polls; /* for each item */
-    bool cut;            /* it was cut short; the time is what it would have taken */
-    const char *label;   /* a remark to stand behind the numbers, or NULL */
+    const char *fault;                     /* what went wrong; NULL: nothing, and the rest holds */
+    int64_t elapsed_ns;                    /* what all iterations took */
+    uint64_t items;                        /* that they moved; 0: not to be shown */
+    uint64_t bytes;                        /* the same */
+    double failed_polls;                   /* for each item */
+    double percentiles[ROUND_PERCENTILES]; /* of latencies, in nanoseconds; zeros: none */
+    bool cut;          /* it was cut short; the time is what it would have taken */
+    const char *label; /* a remark to stand behind the numbers, or NULL */
 };
 
 /* One row of a class; everything that it points to has to live until the end. */
@@ -56,7 +63,7 @@ struct class_row {
     uint64_t iterations; /* of one repetition */
     void (*measure)(struct sample *sample, uint64_t iterations, const void *context);
     const void *context;
-    struct latency *latency; /* of all repetitions, in ticks, filled by `measure`; NULL: none */
+    struct latency *latency; /* of all repetitions, in ticks, see round_add_latency(); or NULL */
 };
 
 /* ---- registration ---------------------------------------------------------------------------- */
@@ -70,6 +77,9 @@ void round_add(const struct class_row *row);
 /* Whether there is a class of that name; whether it has a row of that queue. */
 bool round_has_class(const char *class_name);
 bool round_has(const struct row_class *row_class, const char *name);
+
+/* For `measure`: what a repetition found, for its percentiles and those of all. */
+void round_add_latency(struct sample *sample, struct latency *all, const struct latency *latency);
 
 /* ---- run ------------------------------------------------------------------------------------- */
 

@@ -116,7 +116,17 @@ static void close_end(const struct queue *queue, void *end)
         queue->close(end);
 }
 
-/* Fill it and empty it, from this thread. False if that is not possible. */
+/* The item's bytes are its own, and not zeros, which some queues keep for themselves. */
+static void fill_item(unsigned char *item, size_t size, size_t number)
+{
+    for (size_t at = 0; at < size; at++)
+        item[at] = (unsigned char)((number + 1) * STAMP_STEP >> 8 * (at % 8)) | 1;
+}
+
+/*
+ * Fill it and empty it, from this thread, and compare every byte. The last bytes that it holds then
+ * are none of the run's. False if that is not possible, or something else came out.
+ */
 static bool go_around(const struct stage *stage, void *object)
 {
     const struct queue *queue = stage->row->queue;
@@ -124,23 +134,24 @@ static bool go_around(const struct stage *stage, void *object)
     size_t capacity = task_capacity(stage->row->of);
     size_t put = 0;
     size_t got = 0;
+    bool same = true;
 
     if (queue->put == NULL)
         return true;
-    memset(stage->destination, 0x55, size); /* some queues keep zeros for themselves */
     void *end = open_end(queue, object, true);
-    if (end == NULL)
-        return false;
-    while (put < capacity && queue->put(end, stage->destination, size))
-        put++;
+    for (; end != NULL && put < capacity; put++) {
+        fill_item(stage->source, size, put);
+        if (!queue->put(end, stage->source, size))
+            break;
+    }
     close_end(queue, end);
     end = open_end(queue, object, false);
-    if (end == NULL)
-        return false;
-    while (got <= put && queue->get(end, stage->destination, size))
-        got++;
+    for (; end != NULL && got <= put && queue->get(end, stage->destination, size); got++) {
+        fill_item(stage->source, size, got);
+        same = same && memcmp(stage->source, stage->destination, size) == 0;
+    }
     close_end(queue, end);
-    return put > 0 && got == put;
+    return put > 0 && got == put && same;
 }
 
 /* Put and get what makes the first chunk start late; see START_BYTES. */
@@ -296,7 +307,7 @@ static const char *enter(struct stage *stage, const struct task_row *row)
         return "the queue can't be made here";
     if (!go_around(stage, stage->out) || (stage->home != NULL && !go_around(stage, stage->home)) ||
         !skip_start(stage))
-        return "the queue can't be filled and emptied";
+        return "what was put into it alone did not come out again";
     source_fill(stage->source, size, batch);
     return NULL;
 }
@@ -414,7 +425,7 @@ const char *task_perform(struct task_outcome *outcome, const struct task_row *ro
 {
     struct bench_member members[MEMBERS_MAX];
     struct bench_cores cores = *row->cores;
-    struct bench_manner manner = { 0 };
+    struct bench_manner manner = { .name = row->queue->name };
     struct stage stage;
 
     if (row->of->cores > 0) {

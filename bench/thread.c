@@ -9,10 +9,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 /* What two processors have in common; the best pair for a ring is the greatest. */
 enum pairing { PAIR_SAME_CORE, PAIR_UNKNOWN, PAIR_APART, PAIR_SHARED_CACHE };
@@ -189,6 +193,19 @@ static bool pin_all(const struct bench_cores *cores)
     return pin_to(cores, 1);
 }
 
+static unsigned count_distinct(const struct bench_cores *cores)
+{
+    unsigned distinct = 0;
+
+    for (unsigned i = 0; i < cores->count; i++) {
+        unsigned j = 0;
+        while (j < i && cores->numbers[j] != cores->numbers[i])
+            j++;
+        distinct += j == i;
+    }
+    return distinct;
+}
+
 static unsigned count_online(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -205,6 +222,7 @@ bool bench_choose_cores(struct bench_cores *cores, const char *wish)
     if (wish != NULL) {
         if (!read_wish(cores, wish) || !pin_all(cores))
             return false;
+        cores->available = count_distinct(cores);
     } else {
         if (count > 0)
             choose(cores, numbers, count);
@@ -249,9 +267,6 @@ double bench_tick_ns(void)
 
 /* ---- pace ------------------------------------------------------------------------------------ */
 
-/* Values of `stop`. */
-enum { STOP_FAILED = 1, STOP_CUT = 2 };
-
 #define POLLS_MAX             10000
 #define POLLS_MAX_WHEN_SHARED 32
 #define STALL_NS              INT64_C(5000000000)
@@ -266,7 +281,7 @@ bool bench_yield(struct bench_pace *pace, uint64_t polls)
     if (polls % 64 != 0)
         return true;
     if (mring_os_now() - pace->stalled_since > STALL_NS)
-        mring_store_release_u32(pace->stop, STOP_FAILED);
+        bench_fail(pace);
     return mring_load_acquire_u32(pace->stop) == 0;
 }
 
@@ -337,7 +352,7 @@ static void take_part(const struct seat *seat)
     bool prepared = member->prepare(member->context, &pace);
     if (!prepared) {
         mring_add_release_u32(&run->unprepared, 1);
-        mring_store_release_u32(&run->stop, STOP_FAILED);
+        mring_store_release_u32(&run->stop, BENCH_FAILED);
     }
     pass_gate(run, &pace);
 
@@ -359,12 +374,21 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* Nobody waits for a process whose parent gave up. */
+static void die_with_parent(void)
+{
+#if defined(__linux__)
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+}
+
 static bool start_member(struct seat *seat, bool process)
 {
     if (!process)
         return pthread_create(&seat->thread, NULL, thread_main, seat) == 0;
     seat->process = fork();
     if (seat->process == 0) {
+        die_with_parent();
         take_part(seat);
         _exit(EXIT_SUCCESS);
     }
@@ -394,28 +418,54 @@ static void sum_up(struct bench_time *time, const struct run *run)
     }
     *time = (struct bench_time){ .elapsed_ns = end - start,
                                  .interrupted = lost > 0,
-                                 .cut = mring_load_acquire_u32(&run->stop) == STOP_CUT,
+                                 .cut = mring_load_acquire_u32(&run->stop) == BENCH_CUT,
                                  .slept = run->records[0].switches.slept };
 }
 
-/* ---- limit ----------------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
-/* Of the run whose time is limited; there is one at a time. */
-static mring_atomic_u32 *stop_of_run;
+/*
+ * A run is asked to end after its limit, if it has one. If it still goes on a minute later,
+ * somebody is stuck in a call that does not come back, and the program gives up: nothing else is
+ * possible while another thread, or a process that died, is being waited for.
+ */
+#define HANG_SECONDS 60
 
-static void cut_run(int signal)
+static mring_atomic_u32 *limited_stop; /* of the run whose time is limited; NULL: it no longer is */
+static const char *running;            /* its name */
+
+static void say(const char *text)
 {
-    (void)signal;
-    mring_store_release_u32(stop_of_run, STOP_CUT);
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+
+    (void)written; /* there is nobody to tell */
 }
 
-static void set_limit(mring_atomic_u32 *stop, int64_t limit_ns)
+/* SIGALRM. */
+static void run_out_of_time(int signal)
 {
-    struct sigaction action = { .sa_handler = cut_run, .sa_flags = SA_RESTART };
-    struct itimerval timer = { .it_value = { .tv_sec = limit_ns / 1000000000,
-                                             .tv_usec = limit_ns % 1000000000 / 1000 } };
+    (void)signal;
+    if (limited_stop == NULL) {
+        say("ringbench: it hangs: ");
+        say(running);
+        say("\n");
+        _exit(EXIT_FAILURE);
+    }
+    mring_store_release_u32(limited_stop, BENCH_CUT);
+    limited_stop = NULL;
+}
 
-    stop_of_run = stop;
+static void set_limit(mring_atomic_u32 *stop, const struct bench_manner *manner)
+{
+    struct sigaction action = { .sa_handler = run_out_of_time, .sa_flags = SA_RESTART };
+    struct itimerval timer = { .it_interval = { .tv_sec = HANG_SECONDS },
+                               .it_value = { .tv_sec = manner->limit_ns / 1000000000,
+                                             .tv_usec = manner->limit_ns % 1000000000 / 1000 } };
+
+    running = manner->name;
+    limited_stop = manner->limit_ns > 0 ? stop : NULL;
+    if (manner->limit_ns == 0)
+        timer.it_value = timer.it_interval;
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &timer, NULL);
 }
@@ -423,7 +473,7 @@ static void set_limit(mring_atomic_u32 *stop, int64_t limit_ns)
 static void lift_limit(void)
 {
     setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
-    signal(SIGALRM, SIG_DFL);
+    limited_stop = NULL;
 }
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -456,7 +506,7 @@ static const char *judge(const struct run *run, unsigned started, unsigned died)
         return "a member of the run could not open its end";
     if (died > 0)
         return "a member of the run died";
-    if (mring_load_acquire_u32(&run->stop) == STOP_FAILED)
+    if (mring_load_acquire_u32(&run->stop) == BENCH_FAILED)
         return "it stood still: items were lost";
     return NULL;
 }
@@ -478,14 +528,12 @@ const char *bench_run(struct bench_time *time, const struct bench_cores *cores,
     while (started < count && start_member(&seats[started], manner->processes))
         started++;
     if (started < count)
-        mring_store_release_u32(&run->stop, STOP_FAILED);
-    if (manner->limit_ns > 0)
-        set_limit(&run->stop, manner->limit_ns);
+        mring_store_release_u32(&run->stop, BENCH_FAILED);
+    set_limit(&run->stop, manner);
     take_part(&seats[0]);
     for (unsigned i = 1; i < started; i++)
         died += !end_member(&seats[i], manner->processes);
-    if (manner->limit_ns > 0)
-        lift_limit();
+    lift_limit();
 
     const char *fault = judge(run, started, died);
     if (fault == NULL)

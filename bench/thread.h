@@ -72,6 +72,15 @@ struct bench_pace {
     int64_t stalled_since;  /* when the present row of yields began */
 };
 
+/* Values of `stop`. */
+enum { BENCH_FAILED = 1, BENCH_CUT = 2 };
+
+/* For a member that can't go on: the run has failed. */
+static inline void bench_fail(const struct bench_pace *pace)
+{
+    mring_store_release_u32(pace->stop, BENCH_FAILED);
+}
+
 /* Whether the run is to end at once. */
 static inline bool bench_is_over(const struct bench_pace *pace)
 {
@@ -127,6 +136,7 @@ struct bench_time {
 
 /* How to run them. Zeros: threads, for as long as it takes. */
 struct bench_manner {
+    const char *name; /* to say which one it was that hangs */
     bool processes;   /* each member but the first is one; their contexts are in shared memory */
     int64_t limit_ns; /* ask all members to end after this time. Not with processes */
 };

@@ -25,19 +25,6 @@ constexpr bool SINGLE = true;
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-/* The capacity, where it is in the type: this base class of it is then the handle. */
-struct sized {
-    size_t capacity;
-};
-
-template <class Queue> SPECIALIZED Queue *queue_of(void *end)
-{
-    if constexpr (std::is_base_of_v<sized, Queue>)
-        return static_cast<Queue *>(static_cast<sized *>(end));
-    else
-        return static_cast<Queue *>(end);
-}
-
 template <class Queue> using element_of = typename Queue::value_type;
 
 template <class Queue> SPECIALIZED bool polled_put(void *end, const void *element, size_t)
@@ -105,82 +92,13 @@ template <size_t Size, unsigned Capacity>
 using structs = atomic_queue::AtomicQueue2<item<Size>, Capacity, !MINIMIZE_CONTENTION,
                                            MAXIMIZE_THROUGHPUT, TOTAL_ORDER, SINGLE>;
 
-template <size_t Size, unsigned Capacity>
-struct fixed
-    : sized,
-      std::conditional_t<Size == sizeof(uint64_t), words<Capacity>, structs<Size, Capacity>> {
-    fixed() : sized{ Capacity }
-    {
-    }
-};
+template <size_t Size, size_t Capacity>
+using single =
+    std::conditional_t<Size == sizeof(uint64_t), words<Capacity>, structs<Size, Capacity>>;
 
-/* Call with the capacity as a constant; nothing happens if there is no queue of this one. */
-template <unsigned Capacity = 16, class Call> void with_capacity(size_t capacity, Call call)
-{
-    if (capacity == Capacity)
-        call.template operator()<Capacity>();
-    else if constexpr (Capacity < 131072)
-        with_capacity<2 * Capacity>(capacity, call);
-}
-
-template <class Call> void with_capacity_of(void *end, Call call)
-{
-    with_capacity(static_cast<sized *>(end)->capacity, call);
-}
-
-template <size_t Size> void *create_fixed(const struct shape *shape)
-{
-    sized *queue = NULL;
-
-    with_capacity(next_power_of_two(shape->capacity < 16 ? 16 : shape->capacity),
-                  [&]<unsigned Capacity>() { queue = new (std::nothrow) fixed<Size, Capacity>; });
-    return queue;
-}
-
-template <size_t Size> void destroy_fixed(void *queue)
-{
-    with_capacity_of(queue,
-                     [=]<unsigned Capacity>() { delete queue_of<fixed<Size, Capacity>>(queue); });
-}
-
-template <size_t Size> bool put_fixed(void *end, const void *element, size_t size)
-{
-    bool done = false;
-
-    with_capacity_of(end, [&]<unsigned Capacity>() {
-        done = polled_put<fixed<Size, Capacity>>(end, element, size);
-    });
-    return done;
-}
-
-template <size_t Size> bool get_fixed(void *end, void *element, size_t size)
-{
-    bool done = false;
-
-    with_capacity_of(end, [&]<unsigned Capacity>() {
-        done = polled_get<fixed<Size, Capacity>>(end, element, size);
-    });
-    return done;
-}
-
-/* `call` is that of a loop, with the put or get of a Queue. */
-#define DEFINE_FIXED_LOOP(name, call)                                                              \
-    template <size_t Size> void name(struct share *share)                                          \
-    {                                                                                              \
-        with_capacity_of(share->end, [=]<unsigned Capacity>() {                                    \
-            using Queue = fixed<Size, Capacity>;                                                   \
-            call;                                                                                  \
-        });                                                                                        \
-    }
-
-DEFINE_FIXED_LOOP(polled_produce, produce_loop(share, Size, polled_put<Queue>))
-DEFINE_FIXED_LOOP(polled_consume, consume_loop(share, Size, polled_get<Queue>))
-DEFINE_FIXED_LOOP(polled_ping, ping_loop(share, Size, polled_put<Queue>, polled_get<Queue>))
-DEFINE_FIXED_LOOP(polled_pong, pong_loop(share, Size, polled_put<Queue>, polled_get<Queue>))
-DEFINE_FIXED_LOOP(optimist_produce, produce_loop(share, Size, optimist_put<Queue>))
-DEFINE_FIXED_LOOP(optimist_consume, consume_loop(share, Size, optimist_get<Queue>))
-DEFINE_FIXED_LOOP(optimist_ping, ping_loop(share, Size, optimist_put<Queue>, optimist_get<Queue>))
-DEFINE_FIXED_LOOP(optimist_pong, pong_loop(share, Size, optimist_put<Queue>, optimist_get<Queue>))
+DEFINE_FIXED(single, polled_put, polled_get)
+DEFINE_FIXED_LOOPS(single, polled, polled_put, polled_get)
+DEFINE_FIXED_LOOPS(single, optimist, optimist_put, optimist_get)
 
 /* ---- many producers, many consumers ---------------------------------------------------------- */
 
@@ -197,19 +115,12 @@ DEFINE_MANY_LOOPS(optimist, optimist_put<many>, optimist_get<many>)
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-#define FIXED_TABLE(label, kind, waits, size, more_uses, ...)                                      \
-    {                                                                                              \
-        .name = label, .role = ROLE_COMPETITOR, .uses = USE_ITEMS | (more_uses),                   \
-        .item_bytes = size, .blocks = waits, .create = create_fixed<size>,                         \
-        .destroy = destroy_fixed<size>, .put = put_fixed<size>, .get = get_fixed<size>,            \
-        .produce = kind##_produce<size>, .consume = kind##_consume<size>, __VA_ARGS__              \
-    }
-
-#define FIXED_TABLES(label, kind, waits)                                                           \
-    FIXED_TABLE(label, kind, waits, 8, USE_ROUND_TRIP, .ping = kind##_ping<8>,                     \
+#define SINGLE_TABLES(label, kind, waits)                                                          \
+    FIXED_TABLE(label, single, kind, waits, 8, USE_ROUND_TRIP, .ping = kind##_ping<8>,             \
                 .pong = kind##_pong<8>),                                                           \
-        FIXED_TABLE(label, kind, waits, 16, 0, ), FIXED_TABLE(label, kind, waits, 64, 0, ),        \
-        FIXED_TABLE(label, kind, waits, 256, 0, )
+        FIXED_TABLE(label, single, kind, waits, 16, 0, ),                                          \
+        FIXED_TABLE(label, single, kind, waits, 64, 0, ),                                          \
+        FIXED_TABLE(label, single, kind, waits, 256, 0, )
 
 #define MANY_TABLE(label, kind, waits)                                                             \
     {                                                                                              \
@@ -219,8 +130,8 @@ DEFINE_MANY_LOOPS(optimist, optimist_put<many>, optimist_get<many>)
     }
 
 const struct queue queues_atomic_queue[] = {
-    FIXED_TABLES("atomic_queue", polled, false),
-    FIXED_TABLES("atomic_queue_optimist", optimist, true),
+    SINGLE_TABLES("atomic_queue", polled, false),
+    SINGLE_TABLES("atomic_queue_optimist", optimist, true),
     MANY_TABLE("atomic_queue", polled, false),
     MANY_TABLE("atomic_queue_optimist", optimist, true),
     { .name = NULL },

@@ -2,7 +2,8 @@
 /*
  * Boost.Lockfree and Boost.Interprocess, Debian's libboost-dev.
  *
- *   spsc_queue      items, and bytes; also in memory that processes share
+ *   spsc_queue      items, and bytes; also in memory that processes share. The capacity is a
+ *                   constant of the type where it is a power of two
  *   queue           numbers, from many to many; of nodes that are allocated before (fixed_sized),
  *                   of which it takes 65535 at most
  *   message_queue   messages in shared memory, under a mutex and with conditions of processes
@@ -19,42 +20,43 @@
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
-template <size_t Size> using spsc = lined<boost::lockfree::spsc_queue<item<Size>>>;
+template <size_t Size, size_t Capacity>
+using spsc = lined<boost::lockfree::spsc_queue<item<Size>, boost::lockfree::capacity<Capacity>>>;
 
-template <size_t Size> SPECIALIZED bool spsc_put(void *end, const void *element, size_t)
+template <class Queue> using element_of = typename Queue::value_type;
+
+template <class Queue> SPECIALIZED bool put_item(void *end, const void *element, size_t)
 {
-    return static_cast<spsc<Size> *>(end)->push(*static_cast<const item<Size> *>(element));
+    return queue_of<Queue>(end)->push(*static_cast<const element_of<Queue> *>(element));
 }
 
-template <size_t Size> SPECIALIZED bool spsc_get(void *end, void *element, size_t)
+template <class Queue> SPECIALIZED bool get_item(void *end, void *element, size_t)
 {
-    return static_cast<spsc<Size> *>(end)->pop(*static_cast<item<Size> *>(element));
+    return queue_of<Queue>(end)->pop(*static_cast<element_of<Queue> *>(element));
 }
 
-template <size_t Size>
-SPECIALIZED size_t spsc_put_batch(void *end, const void *elements, size_t count, size_t)
+template <class Queue>
+SPECIALIZED size_t put_items(void *end, const void *elements, size_t count, size_t)
 {
-    return static_cast<spsc<Size> *>(end)->push(static_cast<const item<Size> *>(elements), count);
+    return queue_of<Queue>(end)->push(static_cast<const element_of<Queue> *>(elements), count);
 }
 
-template <size_t Size>
-SPECIALIZED size_t spsc_get_batch(void *end, void *elements, size_t count, size_t)
+template <class Queue> SPECIALIZED size_t get_items(void *end, void *elements, size_t count, size_t)
 {
-    return static_cast<spsc<Size> *>(end)->pop(static_cast<item<Size> *>(elements), count);
+    return queue_of<Queue>(end)->pop(static_cast<element_of<Queue> *>(elements), count);
 }
 
-DEFINE_LOOPS_OF_ITEMS(spsc)
-DEFINE_BATCH_LOOPS(spsc8, 8, (spsc_put_batch<8>), (spsc_get_batch<8>))
-DEFINE_BATCH_LOOPS(spsc16, 16, (spsc_put_batch<16>), (spsc_get_batch<16>))
-DEFINE_BATCH_LOOPS(spsc64, 64, (spsc_put_batch<64>), (spsc_get_batch<64>))
-DEFINE_BATCH_LOOPS(spsc256, 256, (spsc_put_batch<256>), (spsc_get_batch<256>))
+DEFINE_FIXED(spsc, put_item, get_item)
+DEFINE_FIXED_LOOPS(spsc, items, put_item, get_item)
+DEFINE_FIXED_LOOP(spsc, items_produce_batches, produce_batches_loop(share, Size, put_items<Queue>))
+DEFINE_FIXED_LOOP(spsc, items_consume_batches, consume_batches_loop(share, Size, get_items<Queue>))
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* Push and pop move what they can, but a chunk goes as a whole: so they are asked before. */
 template <class Queue> SPECIALIZED bool put_chunk(void *end, const void *chunk, size_t size)
 {
-    Queue *queue = static_cast<Queue *>(end);
+    Queue *queue = queue_of<Queue>(end);
 
     if (queue->write_available() < size)
         return false;
@@ -64,7 +66,7 @@ template <class Queue> SPECIALIZED bool put_chunk(void *end, const void *chunk, 
 
 template <class Queue> SPECIALIZED bool get_chunk(void *end, void *chunk, size_t size)
 {
-    Queue *queue = static_cast<Queue *>(end);
+    Queue *queue = queue_of<Queue>(end);
 
     if (queue->read_available() < size)
         return false;
@@ -72,20 +74,97 @@ template <class Queue> SPECIALIZED bool get_chunk(void *end, void *chunk, size_t
     return true;
 }
 
-using bytes = lined<boost::lockfree::spsc_queue<unsigned char>>;
+/*
+ * Call with the capacity as a constant where it is a power of two; or else, since chunks of any
+ * size don't fill a ring of one, with 0 for a type that has it at run time.
+ */
+template <class Call> void with_bytes(size_t capacity, Call call)
+{
+    if (capacity == 4096)
+        call.template operator()<4096>();
+    else if (capacity == 65536)
+        call.template operator()<65536>();
+    else if (capacity == 131072)
+        call.template operator()<131072>();
+    else
+        call.template operator()<0>();
+}
 
-DEFINE_ITEM_LOOPS(bytes, 0, put_chunk<bytes>, get_chunk<bytes>)
+template <class Call> void with_bytes_of(void *end, Call call)
+{
+    with_bytes(static_cast<sized *>(end)->capacity, call);
+}
+
+/* Functions and loops of a class template `queue` that takes the capacity. */
+#define DEFINE_BYTES(queue)                                                                        \
+    static bool queue##_put(void *end, const void *chunk, size_t size)                             \
+    {                                                                                              \
+        bool done = false;                                                                         \
+                                                                                                   \
+        with_bytes_of(                                                                             \
+            end, [&]<size_t Capacity>() { done = put_chunk<queue<Capacity>>(end, chunk, size); }); \
+        return done;                                                                               \
+    }                                                                                              \
+                                                                                                   \
+    static bool queue##_get(void *end, void *chunk, size_t size)                                   \
+    {                                                                                              \
+        bool done = false;                                                                         \
+                                                                                                   \
+        with_bytes_of(                                                                             \
+            end, [&]<size_t Capacity>() { done = get_chunk<queue<Capacity>>(end, chunk, size); }); \
+        return done;                                                                               \
+    }
+
+/* `call` is that of a loop, with the put or get of a Queue. */
+#define DEFINE_BYTES_LOOP(queue, name, call)                                                       \
+    static void name(struct share *share)                                                          \
+    {                                                                                              \
+        with_bytes_of(share->end, [=]<size_t Capacity>() {                                         \
+            using Queue = queue<Capacity>;                                                         \
+            BY_SIZE(share, 0, call);                                                               \
+        });                                                                                        \
+    }
+
+#define DEFINE_BYTES_LOOPS(queue)                                                                  \
+    DEFINE_BYTES_LOOP(queue, queue##_produce, produce_loop(share, size, put_chunk<Queue>))         \
+    DEFINE_BYTES_LOOP(queue, queue##_consume, consume_loop(share, size, get_chunk<Queue>))
+
+template <size_t Capacity>
+using spsc_bytes = std::conditional_t<
+    Capacity != 0, boost::lockfree::spsc_queue<unsigned char, boost::lockfree::capacity<Capacity>>,
+    boost::lockfree::spsc_queue<unsigned char>>;
+template <size_t Capacity> using bytes = fixed<lined<spsc_bytes<Capacity>>, Capacity>;
+
+DEFINE_BYTES(bytes)
+DEFINE_BYTES_LOOPS(bytes)
 
 static void *create_bytes(const struct shape *shape)
 {
-    return make<bytes>(shape->item_bytes * shape->capacity);
+    size_t capacity = shape->item_bytes * shape->capacity;
+    sized *queue = NULL;
+
+    with_bytes(capacity, [&]<size_t Capacity>() {
+        try {
+            if constexpr (Capacity != 0)
+                queue = new bytes<Capacity>();
+            else
+                queue = new bytes<0>(capacity);
+        } catch (...) {
+        }
+    });
+    return queue;
+}
+
+static void destroy_bytes(void *end)
+{
+    with_bytes_of(end, [=]<size_t Capacity>() { delete queue_of<bytes<Capacity>>(end); });
 }
 
 /* ---- bytes between processes ----------------------------------------------------------------- */
 
 /*
- * The one array that a queue allocates, in memory which the processes of a run have at the same
- * address, since they are forked.
+ * The one array that a queue allocates whose capacity is not in its type, in memory which the
+ * processes of a run have at the same address, since they are forked.
  */
 template <class Type> struct at_address {
     using value_type = Type;
@@ -114,36 +193,52 @@ template <class Type> struct at_address {
 };
 
 using bytes_allocator = at_address<unsigned char>;
-using shared_bytes =
-    lined<boost::lockfree::spsc_queue<unsigned char, boost::lockfree::allocator<bytes_allocator>>>;
 
-/* At the start of the memory; the array follows. There is nothing in it to destroy. */
-struct shared {
-    shared_bytes queue;
+template <size_t Capacity>
+using spsc_shared = std::conditional_t<
+    Capacity != 0, boost::lockfree::spsc_queue<unsigned char, boost::lockfree::capacity<Capacity>>,
+    boost::lockfree::spsc_queue<unsigned char, boost::lockfree::allocator<bytes_allocator>>>;
+template <size_t Capacity> using shared = fixed<lined<spsc_shared<Capacity>>, Capacity>;
+
+/* At the start of the memory; the queue follows, and its array. There is nothing to destroy. */
+struct alignas(MRING_LINE) header {
     struct mmap map;
 };
 
-DEFINE_ITEM_LOOPS(shared, 0, put_chunk<shared_bytes>, get_chunk<shared_bytes>)
-DEFINE_ROUND_TRIP_LOOPS(shared, 0, put_chunk<shared_bytes>, get_chunk<shared_bytes>)
+DEFINE_BYTES(shared)
+DEFINE_BYTES_LOOPS(shared)
+DEFINE_BYTES_LOOP(shared, shared_ping, ping_loop(share, size, put_chunk<Queue>, get_chunk<Queue>))
+DEFINE_BYTES_LOOP(shared, shared_pong, pong_loop(share, size, put_chunk<Queue>, get_chunk<Queue>))
 
 static void *create_shared(const struct shape *shape)
 {
-    struct mmap map = {};
-    struct mmap_args args = {};
     size_t capacity = shape->item_bytes * shape->capacity;
+    sized *queue = NULL;
 
-    args.access = MMAP_WRITE;
-    args.flags = shape->prefault ? MMAP_PREFAULT : 0;
-    args.size = sizeof(shared) + capacity + 1;
-    if (mmap_map(&map, &args) != 0)
-        return NULL;
-    bytes_allocator allocator(static_cast<unsigned char *>(map.addr) + sizeof(shared));
-    return new (map.addr) shared{ { capacity, allocator }, map };
+    with_bytes(capacity, [&]<size_t Capacity>() {
+        struct mmap map = {};
+        struct mmap_args args = {};
+        args.access = MMAP_WRITE;
+        args.flags = shape->prefault ? MMAP_PREFAULT : 0;
+        args.size = sizeof(header) + sizeof(shared<Capacity>);
+        if constexpr (Capacity == 0)
+            args.size += capacity + 1;
+        if (mmap_map(&map, &args) != 0)
+            return;
+        void *memory = new (map.addr) header{ map } + 1;
+        if constexpr (Capacity == 0) {
+            unsigned char *array = static_cast<unsigned char *>(memory) + sizeof(shared<0>);
+            queue = new (memory) shared<0>(capacity, bytes_allocator(array));
+        } else {
+            queue = new (memory) shared<Capacity>();
+        }
+    });
+    return queue;
 }
 
-static void destroy_shared(void *queue)
+static void destroy_shared(void *end)
 {
-    struct mmap map = static_cast<shared *>(queue)->map;
+    struct mmap map = (static_cast<header *>(end) - 1)->map;
 
     mmap_free(&map);
 }
@@ -258,20 +353,23 @@ DEFINE_WAKE_LOOPS(messages, try_send, receive_message)
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
+#define ITEMS_BATCH_LOOPS(size)                                                                    \
+    .produce_batches = items_produce_batches<size>, .consume_batches = items_consume_batches<size>
+
 const struct queue queues_boost[] = {
-    TABLE_OF_ITEMS("boost_spsc", spsc, 8, USE_BATCHES | USE_ROUND_TRIP, BATCH_LOOPS(spsc8),
-                   ROUND_TRIP_LOOPS(spsc8)),
-    TABLE_OF_ITEMS("boost_spsc", spsc, 16, USE_BATCHES, BATCH_LOOPS(spsc16)),
-    TABLE_OF_ITEMS("boost_spsc", spsc, 64, USE_BATCHES, BATCH_LOOPS(spsc64)),
-    TABLE_OF_ITEMS("boost_spsc", spsc, 256, USE_BATCHES, BATCH_LOOPS(spsc256)),
+    FIXED_TABLE("boost_spsc", spsc, items, false, 8, USE_BATCHES | USE_ROUND_TRIP,
+                ITEMS_BATCH_LOOPS(8), .ping = items_ping<8>, .pong = items_pong<8>),
+    FIXED_TABLE("boost_spsc", spsc, items, false, 16, USE_BATCHES, ITEMS_BATCH_LOOPS(16)),
+    FIXED_TABLE("boost_spsc", spsc, items, false, 64, USE_BATCHES, ITEMS_BATCH_LOOPS(64)),
+    FIXED_TABLE("boost_spsc", spsc, items, false, 256, USE_BATCHES, ITEMS_BATCH_LOOPS(256)),
     {
         .name = "boost_spsc",
         .role = ROLE_COMPETITOR,
         .uses = USE_BYTES,
         .create = create_bytes,
-        .destroy = destroy_queue<bytes>,
-        .put = put_chunk<bytes>,
-        .get = get_chunk<bytes>,
+        .destroy = destroy_bytes,
+        .put = bytes_put,
+        .get = bytes_get,
         ITEM_LOOPS(bytes),
     },
     {
@@ -280,8 +378,8 @@ const struct queue queues_boost[] = {
         .uses = USE_PROCESSES,
         .create = create_shared,
         .destroy = destroy_shared,
-        .put = put_chunk<shared_bytes>,
-        .get = get_chunk<shared_bytes>,
+        .put = shared_put,
+        .get = shared_get,
         ITEM_LOOPS(shared),
         ROUND_TRIP_LOOPS(shared),
     },

@@ -21,10 +21,13 @@ struct ring {
     bool many_consumers;
 };
 
-/* A ring of n slots holds n - 1 items, and n is at least 4. */
+/*
+ * A ring of n slots holds n - 1 items, and n is a power of two, 4 at least. So that its memory is
+ * that of the others, it holds one item less than was asked for.
+ */
 static void *create(const struct shape *shape, size_t item_bytes)
 {
-    size_t slots = next_power_of_two(shape->capacity < 3 ? 4 : shape->capacity + 1);
+    size_t slots = next_power_of_two(shape->capacity < 4 ? 4 : shape->capacity);
     size_t bytes = sizeof(struct ring) + slots * item_bytes;
 
     bytes = (bytes + MRING_LINE - 1) & ~(size_t)(MRING_LINE - 1);

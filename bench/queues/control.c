@@ -11,6 +11,12 @@
 
 #define ONE_IN 1000000
 
+/*
+ * Of large items, of which a run has fewer and does not look at every word; and of batches. A prime
+ * number, so that it is not always the same word that is looked at.
+ */
+#define ONE_LARGE_IN 997
+
 SPECIALIZED bool put(struct mring_spsc *ring, const void *item, size_t size)
 {
     void *room = mring_spsc_reserve(ring, size);
@@ -67,8 +73,34 @@ SPECIALIZED bool tear(struct mring_spsc *ring, const void *item, size_t size, bo
     {                                                                                              \
         static uint64_t count;                                                                     \
                                                                                                    \
-        return fault(end, item, size, ++count % ONE_IN == 0);                                      \
+        return fault(end, item, size, ++count % (size > 8 ? ONE_LARGE_IN : ONE_IN) == 0);          \
     }
+
+/* One byte in the middle is wrong. */
+SPECIALIZED bool flip(struct mring_spsc *ring, const void *item, size_t size, bool its_turn)
+{
+    unsigned char flipped[RECORD_MAX];
+
+    if (!its_turn)
+        return put(ring, item, size);
+    memcpy(flipped, item, size);
+    flipped[size / 2] ^= 1;
+    return put(ring, flipped, size);
+}
+
+/* One batch is short of an item. */
+SPECIALIZED size_t drop_batch_put(void *end, const void *items, size_t count, size_t size)
+{
+    static uint64_t batches;
+    size_t missing = ++batches % ONE_LARGE_IN == 0;
+
+    return mring_spsc_write(end, items, (count - missing) * size) / size + missing;
+}
+
+SPECIALIZED size_t get_batch(void *end, void *items, size_t count, size_t size)
+{
+    return mring_spsc_read(end, items, count * size) / size;
+}
 
 DEFINE_BROKEN(drop, drop)
 DEFINE_ITEM_LOOPS(drop, 8, drop_put, get)
@@ -76,6 +108,9 @@ DEFINE_BROKEN(repeat, repeat)
 DEFINE_ITEM_LOOPS(repeat, 8, repeat_put, get)
 DEFINE_BROKEN(tear, tear)
 DEFINE_ITEM_LOOPS(tear, 8, tear_put, get)
+DEFINE_BROKEN(flip, flip)
+DEFINE_ITEM_LOOPS(flip, 256, flip_put, get)
+DEFINE_BATCH_LOOPS(drop_batch, 8, drop_batch_put, get_batch)
 DEFINE_BROKEN(drop_many, drop)
 DEFINE_MANY_LOOPS(drop_many, drop_many_put, get)
 DEFINE_BROKEN(repeat_many, repeat)
@@ -99,17 +134,19 @@ static void destroy(void *queue)
     free(queue);
 }
 
-#define BROKEN_QUEUE(fault, row_uses, loops)                                                       \
+#define BROKEN_QUEUE(fault, row_uses, size, loops)                                                 \
     {                                                                                              \
-        .name = #fault, .uses = row_uses, .item_bytes = 8, .create = create, .destroy = destroy,   \
-        .get = get, loops                                                                          \
+        .name = #fault, .uses = row_uses, .item_bytes = size, .create = create,                    \
+        .destroy = destroy, .get = get, loops                                                      \
     }
 
 const struct queue queues_control[] = {
-    BROKEN_QUEUE(drop, USE_ITEMS, ITEM_LOOPS(drop)),
-    BROKEN_QUEUE(repeat, USE_ITEMS, ITEM_LOOPS(repeat)),
-    BROKEN_QUEUE(tear, USE_ITEMS, ITEM_LOOPS(tear)),
-    BROKEN_QUEUE(drop_many, USE_MANY, MANY_LOOPS(drop_many)),
-    BROKEN_QUEUE(repeat_many, USE_MANY, MANY_LOOPS(repeat_many)),
+    BROKEN_QUEUE(drop, USE_ITEMS, 8, ITEM_LOOPS(drop)),
+    BROKEN_QUEUE(repeat, USE_ITEMS, 8, ITEM_LOOPS(repeat)),
+    BROKEN_QUEUE(tear, USE_ITEMS, 8, ITEM_LOOPS(tear)),
+    BROKEN_QUEUE(flip, USE_ITEMS, 256, ITEM_LOOPS(flip)),
+    BROKEN_QUEUE(drop_batch, USE_BATCHES, 8, BATCH_LOOPS(drop_batch)),
+    BROKEN_QUEUE(drop_many, USE_MANY, 8, MANY_LOOPS(drop_many)),
+    BROKEN_QUEUE(repeat_many, USE_MANY, 8, MANY_LOOPS(repeat_many)),
     { .name = NULL },
 };

@@ -126,30 +126,72 @@ static void *create_spsc(const struct shape *shape)
  * are copied faster than those of 4. In memory that processes share; the ring follows.
  */
 struct byte_ring {
-    MRING_ALIGNAS(MRING_LINE) unsigned shift; /* an element's bytes are 1 << shift */
+    MRING_ALIGNAS(MRING_LINE) unsigned element_bytes; /* 4, 8 or 16 */
     struct mmap map;
 };
 
-SPECIALIZED bool bytes_put(void *end, const void *chunk, size_t size)
+SPECIALIZED bool put_elements(void *end, const void *chunk, size_t size, unsigned element_bytes)
 {
-    struct byte_ring *bytes = end;
-    struct rte_ring *ring = (struct rte_ring *)(bytes + 1);
+    struct rte_ring *ring = (struct rte_ring *)((struct byte_ring *)end + 1);
 
-    return rte_ring_sp_enqueue_bulk_elem(ring, chunk, 1u << bytes->shift,
-                                         (unsigned)(size >> bytes->shift), NULL) != 0;
+    return rte_ring_sp_enqueue_bulk_elem(ring, chunk, element_bytes,
+                                         (unsigned)(size / element_bytes), NULL) != 0;
 }
 
-SPECIALIZED bool bytes_get(void *end, void *chunk, size_t size)
+SPECIALIZED bool get_elements(void *end, void *chunk, size_t size, unsigned element_bytes)
 {
-    struct byte_ring *bytes = end;
-    struct rte_ring *ring = (struct rte_ring *)(bytes + 1);
+    struct rte_ring *ring = (struct rte_ring *)((struct byte_ring *)end + 1);
 
-    return rte_ring_sc_dequeue_bulk_elem(ring, chunk, 1u << bytes->shift,
-                                         (unsigned)(size >> bytes->shift), NULL) != 0;
+    return rte_ring_sc_dequeue_bulk_elem(ring, chunk, element_bytes,
+                                         (unsigned)(size / element_bytes), NULL) != 0;
 }
 
-DEFINE_ITEM_LOOPS(bytes, 0, bytes_put, bytes_get)
-DEFINE_ROUND_TRIP_LOOPS(bytes, 0, bytes_put, bytes_get)
+/* In the loops an element's size is a constant, as it is in a program. */
+#define DEFINE_LOOPS_OF_ELEMENTS(bytes)                                                            \
+    SPECIALIZED bool put##bytes(void *end, const void *chunk, size_t size)                         \
+    {                                                                                              \
+        return put_elements(end, chunk, size, bytes);                                              \
+    }                                                                                              \
+                                                                                                   \
+    SPECIALIZED bool get##bytes(void *end, void *chunk, size_t size)                               \
+    {                                                                                              \
+        return get_elements(end, chunk, size, bytes);                                              \
+    }                                                                                              \
+                                                                                                   \
+    DEFINE_ITEM_LOOPS(elements##bytes, 0, put##bytes, get##bytes)                                  \
+    DEFINE_ROUND_TRIP_LOOPS(elements##bytes, 0, put##bytes, get##bytes)
+
+DEFINE_LOOPS_OF_ELEMENTS(4)
+DEFINE_LOOPS_OF_ELEMENTS(8)
+DEFINE_LOOPS_OF_ELEMENTS(16)
+
+#define DEFINE_BYTES_LOOP(loop)                                                                    \
+    static void bytes_##loop(struct share *share)                                                  \
+    {                                                                                              \
+        const struct byte_ring *bytes = share->end;                                                \
+                                                                                                   \
+        if (bytes->element_bytes == 4)                                                             \
+            elements4_##loop(share);                                                               \
+        else if (bytes->element_bytes == 8)                                                        \
+            elements8_##loop(share);                                                               \
+        else                                                                                       \
+            elements16_##loop(share);                                                              \
+    }
+
+DEFINE_BYTES_LOOP(produce)
+DEFINE_BYTES_LOOP(consume)
+DEFINE_BYTES_LOOP(ping)
+DEFINE_BYTES_LOOP(pong)
+
+static bool bytes_put(void *end, const void *chunk, size_t size)
+{
+    return put_elements(end, chunk, size, ((struct byte_ring *)end)->element_bytes);
+}
+
+static bool bytes_get(void *end, void *chunk, size_t size)
+{
+    return get_elements(end, chunk, size, ((struct byte_ring *)end)->element_bytes);
+}
 
 static void destroy_bytes(void *queue)
 {
@@ -160,9 +202,9 @@ static void destroy_bytes(void *queue)
 
 static void *create_bytes(const struct shape *shape)
 {
-    unsigned shift = shape->item_bytes % 16 == 0 ? 4 : shape->item_bytes % 8 == 0 ? 3 : 2;
-    size_t count = (shape->item_bytes >> shift) * shape->capacity;
-    size_t size = ring_bytes((size_t)1 << shift, count);
+    unsigned element_bytes = shape->item_bytes % 16 == 0 ? 16 : shape->item_bytes % 8 == 0 ? 8 : 4;
+    size_t count = shape->item_bytes / element_bytes * shape->capacity;
+    size_t size = ring_bytes(element_bytes, count);
     struct mmap_args args = { .access = MMAP_WRITE,
                               .flags = shape->prefault ? MMAP_PREFAULT : 0,
                               .size = sizeof(struct byte_ring) + size };
@@ -171,7 +213,7 @@ static void *create_bytes(const struct shape *shape)
     if (shape->item_bytes % 4 != 0 || size == 0 || mmap_map(&map, &args) != 0)
         return NULL;
     struct byte_ring *bytes = map.addr;
-    *bytes = (struct byte_ring){ .shift = shift, .map = map };
+    *bytes = (struct byte_ring){ .element_bytes = element_bytes, .map = map };
     if (init_ring(bytes + 1, count, RING_F_SP_ENQ | RING_F_SC_DEQ))
         return bytes;
     mmap_free(&map);

@@ -2,7 +2,7 @@
 /*
  * The library's own rings. One item, or chunk, goes in by reserve, a copy and commit, which is what
  * write does when it is all or nothing; a batch by write and read; a span is filled and read in
- * place.
+ * place. Between processes, the forked one has a copy of the handle and uses the other end of it.
  *
  * The row "handover" is what the hardware gives, for the others to be compared with: one ring is
  * reserved, published, read and given back a 16th of it at a time. So nothing is left but copying
@@ -11,9 +11,7 @@
 #include "../loops.h"
 
 #include <mring.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -98,33 +96,33 @@ DEFINE_WAKE_LOOPS(wait, wait_put, wait_get)
 
 /* ---- hand-over in blocks --------------------------------------------------------------------- */
 
-/* Items of a block; not more than are left. */
-SPECIALIZED size_t next_block(const struct mring_spsc *ring, size_t size, uint64_t left)
+/* Items of a block: batches, as many as fit; not more than are left. */
+SPECIALIZED size_t next_block(const struct share *share, size_t size, uint64_t left)
 {
-    size_t count = mring_spsc_capacity(ring) / 16 / size;
+    size_t batches = mring_spsc_capacity(share->end) / 16 / (share->batch * size);
+    size_t count = batches > 1 ? batches * share->batch : share->batch;
 
-    if (count == 0)
-        count = 1;
     return count < left ? count : (size_t)left;
 }
 
-SPECIALIZED void produce_blocks_loop(struct share *share, size_t size)
+SPECIALIZED void produce_blocks_loop(struct share *share, size_t size, size_t batch)
 {
     struct mring_spsc *ring = share->end;
     struct feed feed = feed_start(share, size);
     uint64_t failed = 0;
 
     for (uint64_t left = share->count; left > 0;) {
-        size_t count = next_block(ring, size, left);
+        size_t count = next_block(share, size, left);
         unsigned char *room = mring_spsc_reserve(ring, count * size);
         for (uint64_t polls = 0; room == NULL; room = mring_spsc_reserve(ring, count * size)) {
             failed++;
             if (!bench_idle(&share->pace, ++polls))
                 return;
         }
-        for (size_t i = 0; i < count; i++) {
-            memcpy(room + i * size, feed.item, size);
-            feed_next(&feed, 1, size);
+        for (size_t i = 0; i < count; i += batch) {
+            size_t n = count - i < batch ? count - i : batch;
+            memcpy(room + i * size, feed.item, n * size);
+            feed_next(&feed, n, size);
         }
         mring_spsc_commit(ring, count * size);
         left -= count;
@@ -132,7 +130,7 @@ SPECIALIZED void produce_blocks_loop(struct share *share, size_t size)
     share->failed_polls = failed;
 }
 
-SPECIALIZED void consume_blocks_loop(struct share *share, size_t size)
+SPECIALIZED void consume_blocks_loop(struct share *share, size_t size, size_t batch)
 {
     struct mring_spsc *ring = share->end;
     struct stamps stamps = stamps_start(share);
@@ -140,7 +138,7 @@ SPECIALIZED void consume_blocks_loop(struct share *share, size_t size)
     size_t known;
 
     for (uint64_t left = share->count; left > 0;) {
-        size_t count = next_block(ring, size, left);
+        size_t count = next_block(share, size, left);
         const unsigned char *items = mring_spsc_peek(ring, count * size, &known);
         for (uint64_t polls = 0; items == NULL;
              items = mring_spsc_peek(ring, count * size, &known)) {
@@ -148,10 +146,12 @@ SPECIALIZED void consume_blocks_loop(struct share *share, size_t size)
             if (!bench_idle(&share->pace, ++polls))
                 return;
         }
-        for (size_t i = 0; i < count; i++) {
-            memcpy(share->destination, items + i * size, size);
+        for (size_t i = 0; i < count; i += batch) {
+            size_t n = count - i < batch ? count - i : batch;
+            memcpy(share->destination, items + i * size, n * size);
             mring_alias_barrier();
-            stamps_check(&stamps, share->destination, size);
+            for (size_t j = 0; j < n; j++)
+                stamps_check(&stamps, share->destination + j * size, size);
         }
         mring_spsc_consume(ring, count * size);
         left -= count;
@@ -163,18 +163,20 @@ SPECIALIZED void consume_blocks_loop(struct share *share, size_t size)
 /* In place: the usual loops, with larger batches. */
 static void produce_large_spans(struct share *share)
 {
-    share->batch = next_block(share->end, 8, share->count);
+    share->batch = next_block(share, 8, share->count);
     produce_spans_loop(share, 8, spsc_reserve, spsc_commit);
 }
 
 static void consume_large_spans(struct share *share)
 {
-    share->batch = next_block(share->end, 8, share->count);
+    share->batch = next_block(share, 8, share->count);
     consume_spans_loop(share, 8, spsc_peek, spsc_release);
 }
 
-DEFINE_SIZED_LOOP(produce_blocks, 0, produce_blocks_loop(share, size))
-DEFINE_SIZED_LOOP(consume_blocks, 0, consume_blocks_loop(share, size))
+DEFINE_SIZED_LOOP(produce_blocks, 0, produce_blocks_loop(share, size, 1))
+DEFINE_SIZED_LOOP(consume_blocks, 0, consume_blocks_loop(share, size, 1))
+DEFINE_SIZED_LOOP(produce_batch_blocks, 0, produce_blocks_loop(share, size, share->batch))
+DEFINE_SIZED_LOOP(consume_batch_blocks, 0, consume_blocks_loop(share, size, share->batch))
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -207,72 +209,13 @@ static void destroy(void *queue)
     free(queue);
 }
 
-/* Between processes the queue is a name, which each process opens for itself. */
-struct named_ring {
-    char tagname[64];
-    struct mring_args args;
-};
-
-static void *open_named(void *queue, bool producer)
-{
-    const struct named_ring *named = queue;
-    struct mring_spsc *ring = malloc(sizeof *ring);
-
-    (void)producer;
-    if (ring != NULL && mring_spsc_open(ring, &named->args) == 0)
-        return ring;
-    free(ring);
-    return NULL;
-}
-
-static void destroy_named(void *queue)
-{
-    struct named_ring *named = queue;
-
-    mmap_unlink(named->tagname);
-    free(named);
-}
-
-static void *create_named(const struct shape *shape, unsigned flags)
-{
-    static unsigned number;
-    struct named_ring *named = malloc(sizeof *named);
-
-    if (named == NULL)
-        return NULL;
-    snprintf(named->tagname, sizeof named->tagname, "mring.ringbench.%ld.%u", (long)getpid(),
-             number++);
-    named->args =
-        (struct mring_args){ .tagname = named->tagname,
-                             .capacity = mring_capacity(shape->item_bytes * shape->capacity, 0),
-                             .flags = flags,
-                             .map_flags = shape->prefault ? MMAP_PREFAULT : 0 };
-    void *ring = open_named(named, true);
-    if (ring != NULL) {
-        destroy(ring);
-        return named;
-    }
-    free(named);
-    return NULL;
-}
-
-static void *create_named_spinning(const struct shape *shape)
-{
-    return create_named(shape, MRING_NOWAIT);
-}
-
-static void *create_named_waiting(const struct shape *shape)
-{
-    return create_named(shape, 0);
-}
-
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 const struct queue queues_mring[] = {
     {
         .name = "mring",
         .role = ROLE_OURS,
-        .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES | USE_ROUND_TRIP,
+        .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES | USE_ROUND_TRIP | USE_PROCESSES,
         .create = create_spinning,
         .destroy = destroy,
         .put = spsc_put,
@@ -304,24 +247,9 @@ const struct queue queues_mring[] = {
     {
         .name = "mring",
         .role = ROLE_OURS,
-        .uses = USE_PROCESSES,
-        .create = create_named_spinning,
-        .destroy = destroy_named,
-        .open = open_named,
-        .close = destroy,
-        .put = spsc_put,
-        .get = spsc_get,
-        ITEM_LOOPS(spsc),
-        ROUND_TRIP_LOOPS(spsc),
-    },
-    {
-        .name = "mring",
-        .role = ROLE_OURS,
         .uses = USE_BLOCKING,
-        .create = create_named_waiting,
-        .destroy = destroy_named,
-        .open = open_named,
-        .close = destroy,
+        .create = create_waiting,
+        .destroy = destroy,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
     },
@@ -335,8 +263,8 @@ const struct queue queues_mring[] = {
         .get = spsc_get,
         .produce = produce_blocks,
         .consume = consume_blocks,
-        .produce_batches = produce_blocks,
-        .consume_batches = consume_blocks,
+        .produce_batches = produce_batch_blocks,
+        .consume_batches = consume_batch_blocks,
         .produce_spans = produce_large_spans,
         .consume_spans = consume_large_spans,
     },
