@@ -51,6 +51,7 @@ class Silence : public benchmark::BenchmarkReporter {
  */
 class Shortener : public benchmark::BenchmarkReporter {
   public:
+    /* The reporter stays its owner's. */
     explicit Shortener(benchmark::BenchmarkReporter *reporter) : reporter_(reporter)
     {
     }
@@ -86,7 +87,7 @@ class Shortener : public benchmark::BenchmarkReporter {
     }
 
   private:
-    std::unique_ptr<benchmark::BenchmarkReporter> reporter_;
+    benchmark::BenchmarkReporter *reporter_;
 };
 
 /* "--benchmark_repetitions=9" -> BENCHMARK_REPETITIONS, the variable with the same meaning. */
@@ -220,6 +221,11 @@ extern "C" void cb_fail(struct cb_state *state, const char *message)
     state->framework->SkipWithError(message);
 }
 
+extern "C" void cb_skip(struct cb_state *state, const char *remark)
+{
+    state->framework->SkipWithError(remark);
+}
+
 extern "C" bool cb_initialize(int argc, char **argv, const char *const *defaults, size_t count,
                               const char *help)
 {
@@ -235,10 +241,12 @@ extern "C" bool cb_initialize(int argc, char **argv, const char *const *defaults
     repetitions =
         std::strtoull(OptionValue(arguments, "--benchmark_repetitions=", "1").c_str(), nullptr, 10);
     report_is_wanted = !OptionValue(arguments, "--benchmark_format=", "").empty();
-    only_lists = std::any_of(arguments.begin(), arguments.end(), [](const char *argument) {
-        std::string text = argument;
-        return text == "--benchmark_list_tests" || text == "--benchmark_list_tests=true";
-    });
+    only_lists =
+        OptionValue({}, "--benchmark_list_tests=", "") == "true" ||
+        std::any_of(arguments.begin(), arguments.end(), [](const char *argument) {
+            std::string text = argument;
+            return text == "--benchmark_list_tests" || text == "--benchmark_list_tests=true";
+        });
     if (!OptionValue(arguments, "--benchmark_out=", "").empty())
         file_format = OptionValue(arguments, "--benchmark_out_format=", "json");
 
@@ -256,9 +264,11 @@ extern "C" void cb_add_context(const char *key, const char *value)
 
 extern "C" bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t total))
 {
-    benchmark::BenchmarkReporter *reporter =
-        reported ? benchmark::CreateDefaultDisplayReporter() : new Silence;
-    Shortener shortener(reporter);
+    /* The framework keeps the only one of its default reporter for ever. */
+    static benchmark::BenchmarkReporter *display = benchmark::CreateDefaultDisplayReporter();
+    Silence silence;
+    Shortener shortener(reported ? display : &silence);
+    std::unique_ptr<benchmark::BenchmarkReporter> file_reporter;
     std::unique_ptr<Shortener> file_shortener;
 
     for (auto &entry : failed_rows)
@@ -266,8 +276,10 @@ extern "C" bool cb_run(bool reported, void (*progress)(uint64_t done, uint64_t t
     repetitions_done = 0;
     repetitions_in_all = CountSelected() * repetitions;
     report_progress = progress;
-    if (file_format == "json" || file_format == "console") /* others are the framework's business */
-        file_shortener.reset(new Shortener(NewFileReporter()));
+    if (file_format == "json" || file_format == "console") { /* others are the framework's */
+        file_reporter.reset(NewFileReporter());
+        file_shortener.reset(new Shortener(file_reporter.get()));
+    }
     bool any = benchmark::RunSpecifiedBenchmarks(&shortener, file_shortener.get()) > 0;
     bool failed = std::any_of(failed_rows.begin(), failed_rows.end(),
                               [](const auto &entry) { return entry.second; });

@@ -48,6 +48,9 @@ void cb_set_label(struct cb_state *state, const char *label);
 /* The repetition is void: the message goes to the report and to stderr, and cb_run() fails. */
 void cb_fail(struct cb_state *state, const char *message);
 
+/* The repetition can't be, which is no failure: the remark goes to the report. */
+void cb_skip(struct cb_state *state, const char *remark);
+
 /* ---- called by main -------------------------------------------------------------------------- */
 
 /*

@@ -7,6 +7,7 @@
 #include "task.h"
 
 #include <mring.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- classes --------------------------------------------------------------------------------- */
@@ -112,6 +113,15 @@ struct row {
     struct latency *latency; /* of all repetitions; NULL: none */
 };
 
+/* Message queues and shared memory may be missing, or too small: then others are compared. */
+static void note_unavailable(struct sample *sample, const struct row *row)
+{
+    if (sample->fault == task_cant_make && row->task.queue->role == ROLE_COMPETITOR) {
+        sample->fault = NULL;
+        sample->unavailable = true;
+    }
+}
+
 /*
  * Perform it; again if it was disturbed, unless it is about latencies: a thread that loses its
  * processor is a part of their distribution. False if it failed.
@@ -127,10 +137,12 @@ static bool perform_well(struct task_outcome *outcome, struct sample *sample, co
 
     do {
         sample->fault = task_perform(outcome, &row->task, iterations, latency);
-        if (sample->fault != NULL)
+        note_unavailable(sample, row);
+        if (sample->fault != NULL || sample->unavailable)
             return false;
         attempts++;
-    } while (!latency && bench_was_disturbed(&outcome->time, cores, members, attempts));
+    } while (!latency && members <= outcome->cores &&
+             bench_was_disturbed(&outcome->time, cores, members, attempts));
     sample->failed_polls = (double)outcome->failed_polls / (double)iterations;
     sample->label = remark != NULL ? remark : cores->topology;
     sample->elapsed_ns = outcome->time.elapsed_ns;
@@ -148,8 +160,8 @@ static void measure_throughput(struct sample *sample, uint64_t iterations, const
     sample->bytes = iterations * row->task.of->shown.bytes;
     sample->cut = outcome.time.cut;
     if (sample->cut)
-        sample->elapsed_ns = (int64_t)((double)sample->elapsed_ns * (double)iterations /
-                                       (double)(outcome.moved > 0 ? outcome.moved : 1));
+        sample->elapsed_ns =
+            (int64_t)((double)sample->elapsed_ns * (double)iterations / (double)outcome.moved);
 }
 
 /*
@@ -167,15 +179,22 @@ static void measure_round_trip(struct sample *sample, uint64_t iterations, const
     perform_well(&outcome, sample, row, iterations, false);
 }
 
+#define SLEEPS_MAX 20
+
 static void measure_wake(struct sample *sample, uint64_t iterations, const void *context)
 {
     const struct row *row = context;
     struct task_outcome outcome;
 
-    if (!perform_well(&outcome, sample, row, iterations, true))
-        return;
-    if (outcome.time.slept < iterations / 2)
-        sample->fault = "the sleeper did not sleep";
+    /* On a busy machine it may be woken before it could fall asleep. */
+    for (unsigned attempts = 0; attempts == 0 || outcome.time.slept < iterations / 2; attempts++) {
+        if (attempts == SLEEPS_MAX) {
+            sample->fault = "the sleeper did not sleep";
+            return;
+        }
+        if (!perform_well(&outcome, sample, row, iterations, true))
+            return;
+    }
     round_add_latency(sample, row->latency, &outcome.latency);
     sample->elapsed_ns = (int64_t)((double)outcome.latency.sum * bench_tick_ns());
 }
@@ -188,7 +207,8 @@ static void measure_life(struct sample *sample, uint64_t iterations, const void 
     for (uint64_t i = 0; i < iterations; i++) {
         void *queue = task_make_queue(&row->task);
         if (queue == NULL) {
-            sample->fault = "the queue can't be made here";
+            sample->fault = task_cant_make;
+            note_unavailable(sample, row);
             return;
         }
         row->task.queue->destroy(queue);
@@ -200,7 +220,7 @@ static void measure_life(struct sample *sample, uint64_t iterations, const void 
 
 /* So that a repetition takes a millisecond or some, which thread starts don't show in. */
 #define TRIPS         4096
-#define TRIPS_IF_SLOW 128
+#define TRIPS_IF_SLOW 256
 #define WAKES         10
 #define LIVES         300
 #define ITEMS_MIN     64
@@ -216,7 +236,7 @@ static uint64_t count_iterations(const struct task_class *of, const struct queue
 
     switch (of->task) {
     case TASK_ROUND_TRIP:
-        return queue->slow || (of->uses & USE_BLOCKING) != 0 ? TRIPS_IF_SLOW : TRIPS;
+        return queue->slow ? TRIPS_IF_SLOW : TRIPS;
     case TASK_WAKE:
         return WAKES;
     case TASK_LIFE:
@@ -230,10 +250,13 @@ static uint64_t count_iterations(const struct task_class *of, const struct queue
     }
 }
 
-static bool takes_part(const struct queue *queue, const struct task_class *of)
+static bool takes_part(const struct queue *queue, const struct task_class *of,
+                       const struct bench_cores *cores)
 {
     if ((queue->uses & of->uses) == 0 || (of->task == TASK_LIFE && queue->role == ROLE_LIMIT))
         return false;
+    if (queue->blocks && cores->available == 1)
+        return false; /* each call would spin away its time slice */
     if (queue->chunk_max > 0 && of->item_bytes > queue->chunk_max)
         return false;
     return queue->item_bytes == 0 || queue->item_bytes == of->item_bytes;
@@ -285,7 +308,7 @@ static void add_rows(const struct task_class *of, const struct queue *queues,
     for (const struct queue *queue = queues; queue->name != NULL; queue++) {
         if (options->compare && queue->role == ROLE_VARIANT)
             continue;
-        if (takes_part(queue, of) && !round_has(&of->shown, queue->name))
+        if (takes_part(queue, of, cores) && !round_has(&of->shown, queue->name))
             add_row(of, queue, cores, options->laps);
     }
 }
@@ -342,7 +365,7 @@ double classes_measure_line(const struct bench_cores *cores)
     int64_t fastest = INT64_MAX;
     struct task_outcome outcome;
 
-    while (row.queue->name != NULL && !takes_part(row.queue, &round_trip))
+    while (row.queue->name != NULL && !takes_part(row.queue, &round_trip, cores))
         row.queue++;
     for (unsigned i = 0; i < LINE_RUNS; i++) {
         if (task_perform(&outcome, &row, TRIPS, false) != NULL)

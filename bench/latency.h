@@ -9,7 +9,6 @@
 #define BENCH_LATENCY_H
 
 #include <stdint.h>
-#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -472,6 +472,8 @@ void mirror_register(const struct bench_cores *cores, const struct bench_options
         const struct task *task = &tasks[i];
         if (options->quick && !task->class.quick)
             continue;
+        if (task->ring_bytes % mmap_mirror_granularity(0) != 0)
+            continue; /* larger pages than that */
         for (size_t j = 0; task->variants[j].name != NULL; j++) {
             const struct variant *variant = &task->variants[j];
             rows[i][j] = (struct row){ .task = task, .variant = variant, .cores = cores };

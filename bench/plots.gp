@@ -20,7 +20,7 @@ title_of(file, i) = \
 dash(name) = name eq "handover" || name eq "line" || name eq "futex" ? 2 : 1
 
 set output folder."/bytes.svg"
-set title "Chunks of bytes from one thread to another, through 64 KiB (128 KiB from 16 KiB up)"
+set title "Chunks of bytes from one thread to another, through 64 KiB (128 KiB for the largest)"
 set xlabel "bytes of a chunk"
 set ylabel "GB/s"
 set logscale x 2

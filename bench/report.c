@@ -114,7 +114,7 @@ static const char *const unit_names[] = {
 /* Three digits or more, and no more than anybody can read anything from. */
 static void print_number(FILE *out, int width, double number)
 {
-    int decimals = number >= 100 ? 0 : number >= 10 ? 1 : 2;
+    int decimals = number >= 100 ? 0 : number >= 10 ? 1 : number >= 0.1 ? 2 : 3;
 
     if (number > 0)
         fprintf(out, " %*.*f", width, decimals, number);
@@ -161,7 +161,7 @@ static void print_row(FILE *out, const struct round_row *row)
 
     fprintf(out, "  %-21s", row->row.name);
     if (figure(row) <= 0) {
-        fprintf(out, " %9s\n", "failed");
+        fprintf(out, " %9s\n", row->unavailable ? "not here" : "failed");
         return;
     }
     print_figure(out, row);

@@ -44,7 +44,7 @@ static const char help[] =
     "          [--repeat-check]        run twice, compare the ratios; fail if they differ\n"
     "          [--cpus=A,B,...]        producer on processor A, consumer on B, further threads on\n"
     "                                  the next ones in turn\n"
-    "          [--laps=N]              go N times over the ring in one repetition\n"
+    "          [--laps=N]              go about N times over the ring in one repetition\n"
     "          [--plot-data=FOLDER]    write what bench/plots.gp draws\n"
     "          [--negative-control]    broken queues, whose rows have to fail\n"
     "and the options of Google Benchmark; the number of iterations is fixed.\n\n";
@@ -121,7 +121,8 @@ static void describe_build(void)
 #else
     describe("compiler", "gcc " __VERSION__);
 #endif
-    describe("flags", BENCH_FLAGS);
+    describe("flags of C", BENCH_C_FLAGS);
+    describe("flags of C++", BENCH_CXX_FLAGS);
 #if !defined(__OPTIMIZE__)
     fputs("ringbench: built without optimisation; the numbers mean nothing\n", stderr);
 #elif !defined(NDEBUG)
@@ -286,7 +287,6 @@ static void show_progress(uint64_t done, uint64_t total)
     static bool on_line;
     bool terminal = isatty(STDERR_FILENO) == 1;
     int64_t now = mring_os_now();
-    int64_t left = 0;
 
     if (done == 0) {
         start = now;
@@ -297,7 +297,7 @@ static void show_progress(uint64_t done, uint64_t total)
     on_line = on_line && done < total;
     if (done == 0 || done >= total || now - shown < (terminal ? PROGRESS_NS : PROGRESS_APART_NS))
         return;
-    left = (int64_t)((double)(now - start) / (double)done * (double)(total - done));
+    int64_t left = (int64_t)((double)(now - start) / (double)done * (double)(total - done));
     fprintf(stderr, "%sringbench: %3.0f %%, %.0f s, some %.0f s to go  %s", terminal ? "\r" : "",
             100 * (double)done / (double)total, (double)(now - start) * 1e-9, (double)left * 1e-9,
             terminal ? "" : "\n");
@@ -343,6 +343,10 @@ static bool check_ratios(const struct options *options)
 
 static void print_line_transfer(FILE *out, double before, double after)
 {
+    if (before <= 0 || after <= 0) {
+        fputs("\ntransfer of a cache line: could not be measured\n", out);
+        return;
+    }
     fprintf(out, "\ntransfer of a cache line: %.1f ns before, %.1f ns after\n", before, after);
     if (before > after * MOVED_BY || after > before * MOVED_BY)
         fputs("MOVED: the processors changed places during this run: not all queues gain or lose "

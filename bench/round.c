@@ -27,11 +27,6 @@ static const struct row_class *find_class(const char *name)
     return NULL;
 }
 
-bool round_has_class(const char *class_name)
-{
-    return find_class(class_name) != NULL;
-}
-
 void round_add_class(const struct row_class *row_class)
 {
     if (find_class(row_class->name) != NULL)
@@ -117,11 +112,14 @@ static void measure_once(struct round_row *row)
 {
     struct sample *sample = add_sample(row);
 
-    if (row->failed)
+    if (row->unavailable)
+        sample->unavailable = true;
+    else if (row->failed)
         sample->fault = "an earlier repetition failed";
     else
         row->row.measure(sample, row->row.iterations, row->row.context);
     row->failed = row->failed || sample->fault != NULL;
+    row->unavailable = row->unavailable || sample->unavailable;
 }
 
 /* One more sample for each row that shares the rounds of this one. */
@@ -162,6 +160,10 @@ static void repeat_row(struct cb_state *state, uint64_t iterations, const void *
         cb_fail(state, sample->fault);
         return;
     }
+    if (sample->unavailable) {
+        cb_skip(state, "not available here");
+        return;
+    }
     cb_set_time(state, sample->elapsed_ns);
     if (sample->items > 0)
         cb_set_items(state, sample->items);
@@ -184,6 +186,7 @@ bool round_run(bool reported, void (*progress)(uint64_t done, uint64_t total))
         row->sample_count = 0;
         row->delivered = 0;
         row->failed = false;
+        row->unavailable = false;
         row->selected = cb_is_selected(row->name);
         if (row->row.latency != NULL)
             *row->row.latency = (struct latency){ 0 };
@@ -225,7 +228,7 @@ static struct quartiles summarize(const struct round_row *row, const struct roun
     static double numbers[SAMPLES_MAX];
     unsigned count = row->sample_count < SAMPLES_MAX ? row->sample_count : SAMPLES_MAX;
 
-    if (count == 0 || row->failed)
+    if (count == 0 || row->failed || row->unavailable)
         return (struct quartiles){ 0 };
     for (unsigned i = 0; i < count; i++)
         numbers[i] = value(row, other, i);

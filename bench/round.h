@@ -45,11 +45,12 @@ extern const double round_percents[ROUND_PERCENTILES];
 
 /* What one repetition of a row gives. Zeros to begin with. */
 struct sample {
-    const char *fault;                     /* what went wrong; NULL: nothing, and the rest holds */
-    int64_t elapsed_ns;                    /* what all iterations took */
-    uint64_t items;                        /* that they moved; 0: not to be shown */
-    uint64_t bytes;                        /* the same */
-    double failed_polls;                   /* for each item */
+    const char *fault;   /* what went wrong; NULL: nothing, and the rest holds */
+    bool unavailable;    /* the system has no such thing: no fault, but nothing else holds */
+    int64_t elapsed_ns;  /* what all iterations took */
+    uint64_t items;      /* that they moved; 0: not to be shown */
+    uint64_t bytes;      /* the same */
+    double failed_polls; /* for each item */
     double percentiles[ROUND_PERCENTILES]; /* of latencies, in nanoseconds; zeros: none */
     bool cut;          /* it was cut short; the time is what it would have taken */
     const char *label; /* a remark to stand behind the numbers, or NULL */
@@ -74,8 +75,7 @@ void round_add_class(const struct row_class *row_class);
 /* Register the row; its class with it, if that is not there yet. */
 void round_add(const struct class_row *row);
 
-/* Whether there is a class of that name; whether it has a row of that queue. */
-bool round_has_class(const char *class_name);
+/* Whether the class has a row of that queue. */
 bool round_has(const struct row_class *row_class, const char *name);
 
 /* For `measure`: what a repetition found, for its percentiles and those of all. */
@@ -98,6 +98,7 @@ struct round_row {
     unsigned delivered; /* of those, to the framework */
     bool selected;      /* by the filter */
     bool failed;
+    bool unavailable;
 };
 
 /* All classes and rows, in the order of their registration; NULL behind the last one. */

@@ -43,6 +43,7 @@ struct task_row {
 /* What a run gives. */
 struct task_outcome {
     struct bench_time time;
+    unsigned cores; /* that the members had */
     uint64_t failed_polls;
     uint64_t moved; /* items, many to many; all, if it was not cut short */
     struct latency latency;
@@ -56,6 +57,9 @@ size_t task_capacity(const struct task_class *of);
 
 /* A queue for the class, or NULL. */
 void *task_make_queue(const struct task_row *row);
+
+/* What task_perform() returns if there is no queue: the system may lack what it needs. */
+extern const char task_cant_make[];
 
 /*
  * Run the row once, over a queue made for it.

@@ -93,6 +93,17 @@ static bool pin(int processor)
     return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
 }
 
+/* Let this thread run on all of these again. */
+static void unpin(const int *numbers, unsigned count)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    for (unsigned i = 0; i < count; i++)
+        CPU_SET((size_t)numbers[i], &set);
+    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
 /* How often this thread lost its processor without having asked for it, and how often it slept. */
 static struct switches count_switches(void)
 {
@@ -123,9 +134,15 @@ static bool pin(int processor)
     return false;
 }
 
+static void unpin(const int *numbers, unsigned count)
+{
+    (void)numbers;
+    (void)count;
+}
+
 static struct switches count_switches(void)
 {
-    return (struct switches){ 0 };
+    return (struct switches){ .slept = UINT64_MAX }; /* not known */
 }
 
 #endif
@@ -226,8 +243,10 @@ bool bench_choose_cores(struct bench_cores *cores, const char *wish)
     } else {
         if (count > 0)
             choose(cores, numbers, count);
-        if (!pin_all(cores))
+        if (!pin_all(cores)) {
             cores->count = 0;
+            unpin(numbers, count);
+        }
     }
     describe(cores);
     return true;
@@ -270,19 +289,26 @@ double bench_tick_ns(void)
 #define POLLS_MAX             10000
 #define POLLS_MAX_WHEN_SHARED 32
 #define STALL_NS              INT64_C(5000000000)
+#define STALL_STEP_NS         INT64_C(100000000) /* a machine that stood still counts for no more */
 #define SETTLE_NS             1000000
 
 /* What member `polls` for so long is not there. */
 bool bench_yield(struct bench_pace *pace, uint64_t polls)
 {
     sched_yield();
-    if (polls == pace->polls_max + 1)
-        pace->stalled_since = mring_os_now();
+    if (polls == pace->polls_max + 1) {
+        pace->stalled_ns = 0;
+        pace->looked_at = mring_os_now();
+    }
     if (polls % 64 != 0)
         return true;
-    if (mring_os_now() - pace->stalled_since > STALL_NS)
+    int64_t now = mring_os_now();
+    int64_t step = now - pace->looked_at;
+    pace->stalled_ns += step < STALL_STEP_NS ? step : STALL_STEP_NS;
+    pace->looked_at = now;
+    if (pace->stalled_ns > STALL_NS)
         bench_fail(pace);
-    return mring_load_acquire_u32(pace->stop) == 0;
+    return !bench_is_over(pace);
 }
 
 bool bench_let_sleep(struct bench_pace *pace, const mring_atomic_u64 *sleeping, uint64_t number)
@@ -300,6 +326,61 @@ bool bench_let_sleep(struct bench_pace *pace, const mring_atomic_u64 *sleeping, 
             mring_pause();
     }
     return true;
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+/*
+ * A run is asked to end after its limit, if it has one. If it still goes on a minute later,
+ * somebody is stuck in a call that does not come back, and the program gives up: nothing else is
+ * possible while another thread, or a process that died, is being waited for.
+ */
+#define HANG_SECONDS 60
+
+static mring_atomic_u32
+    *volatile limited_stop;          /* of the run whose time is limited; NULL: it no longer is */
+static const char *volatile running; /* its name */
+
+static void say(const char *text)
+{
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+
+    (void)written; /* there is nobody to tell */
+}
+
+/* SIGALRM. */
+static void run_out_of_time(int signal)
+{
+    (void)signal;
+    if (limited_stop == NULL) {
+        say("ringbench: it hangs: ");
+        say(running);
+        say("\n");
+        _exit(EXIT_FAILURE);
+    }
+    mring_store_release_u32(limited_stop, BENCH_CUT);
+    limited_stop = NULL;
+}
+
+static void set_limit(mring_atomic_u32 *stop, const struct bench_manner *manner)
+{
+    struct sigaction action = { .sa_handler = run_out_of_time, .sa_flags = SA_RESTART };
+    struct itimerval timer = { .it_interval = { .tv_sec = HANG_SECONDS },
+                               .it_value = { .tv_sec = manner->limit_ns / 1000000000,
+                                             .tv_usec = manner->limit_ns % 1000000000 / 1000 } };
+
+    running = manner->name;
+    limited_stop = manner->limit_ns > 0 ? stop : NULL;
+    if (manner->limit_ns == 0)
+        timer.it_value = timer.it_interval;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void lift_limit(void)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+    limited_stop = NULL;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -326,6 +407,7 @@ struct seat {
     struct run *run;
     const struct bench_member *member;
     struct record *record;
+    const struct bench_manner *manner; /* for the first member to set its limits; NULL: another */
     pthread_t thread;
     pid_t process; /* 0: a thread */
 };
@@ -355,6 +437,8 @@ static void take_part(const struct seat *seat)
         mring_store_release_u32(&run->stop, BENCH_FAILED);
     }
     pass_gate(run, &pace);
+    if (seat->manner != NULL)
+        set_limit(&run->stop, seat->manner);
 
     struct switches before = count_switches();
     record->start = mring_os_now();
@@ -422,60 +506,6 @@ static void sum_up(struct bench_time *time, const struct run *run)
                                  .slept = run->records[0].switches.slept };
 }
 
-/* ---- limits ---------------------------------------------------------------------------------- */
-
-/*
- * A run is asked to end after its limit, if it has one. If it still goes on a minute later,
- * somebody is stuck in a call that does not come back, and the program gives up: nothing else is
- * possible while another thread, or a process that died, is being waited for.
- */
-#define HANG_SECONDS 60
-
-static mring_atomic_u32 *limited_stop; /* of the run whose time is limited; NULL: it no longer is */
-static const char *running;            /* its name */
-
-static void say(const char *text)
-{
-    ssize_t written = write(STDERR_FILENO, text, strlen(text));
-
-    (void)written; /* there is nobody to tell */
-}
-
-/* SIGALRM. */
-static void run_out_of_time(int signal)
-{
-    (void)signal;
-    if (limited_stop == NULL) {
-        say("ringbench: it hangs: ");
-        say(running);
-        say("\n");
-        _exit(EXIT_FAILURE);
-    }
-    mring_store_release_u32(limited_stop, BENCH_CUT);
-    limited_stop = NULL;
-}
-
-static void set_limit(mring_atomic_u32 *stop, const struct bench_manner *manner)
-{
-    struct sigaction action = { .sa_handler = run_out_of_time, .sa_flags = SA_RESTART };
-    struct itimerval timer = { .it_interval = { .tv_sec = HANG_SECONDS },
-                               .it_value = { .tv_sec = manner->limit_ns / 1000000000,
-                                             .tv_usec = manner->limit_ns % 1000000000 / 1000 } };
-
-    running = manner->name;
-    limited_stop = manner->limit_ns > 0 ? stop : NULL;
-    if (manner->limit_ns == 0)
-        timer.it_value = timer.it_interval;
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-static void lift_limit(void)
-{
-    setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
-    limited_stop = NULL;
-}
-
 /* ---- a run ----------------------------------------------------------------------------------- */
 
 static uint64_t choose_polls_max(const struct bench_cores *cores, unsigned count)
@@ -524,12 +554,12 @@ const char *bench_run(struct bench_time *time, const struct bench_cores *cores,
         return "no memory for the run";
     struct run *run = memory.addr;
     init_run(run, seats, cores, members, count);
+    seats[0].manner = manner;
 
     while (started < count && start_member(&seats[started], manner->processes))
         started++;
     if (started < count)
         mring_store_release_u32(&run->stop, BENCH_FAILED);
-    set_limit(&run->stop, manner);
     take_part(&seats[0]);
     for (unsigned i = 1; i < started; i++)
         died += !end_member(&seats[i], manner->processes);

@@ -27,9 +27,9 @@ struct bench_cores {
 };
 
 /*
- * Choose the processors. The pair is the one that shares the most without being one core: same
- * last-level cache before different ones, both before two threads of one core. Pin the calling
- * thread to the consumer's.
+ * Choose the processors: the first one, and its partner that shares the most with it without being
+ * the same core: same last-level cache before different ones, both before two threads of one core.
+ * Pin the calling thread to the consumer's.
  *
  *   wish      "A,B" or more: producer on A, consumer on B, further ones on the rest in turn; NULL:
  *             choose
@@ -69,7 +69,8 @@ struct bench_pace {
        that very one; where each has its own, that is far over what a running one takes. */
     uint64_t polls_max;
     mring_atomic_u32 *stop; /* not 0: the run has failed, or is to end */
-    int64_t stalled_since;  /* when the present row of yields began */
+    int64_t stalled_ns;     /* how long the present row of yields lasts, as seen at `looked_at` */
+    int64_t looked_at;
 };
 
 /* Values of `stop`. */
@@ -92,7 +93,7 @@ bool bench_yield(struct bench_pace *pace, uint64_t polls);
 
 /*
  * Between two tries of one operation, of which `polls` were in vain. False: give up, since the run
- * has failed. So does one in which a member gets nothing for 5 seconds: an item was lost.
+ * has failed or is over. One fails in which a member gets nothing for 5 seconds: an item was lost.
  */
 static inline bool bench_idle(struct bench_pace *pace, uint64_t polls)
 {

@@ -55,7 +55,6 @@ struct slot {
 
 #include <new>
 #include <type_traits>
-#include <utility>
 
 /* A table names the fields that it has; g++, unlike gcc, warns of the others. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
