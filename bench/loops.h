@@ -552,6 +552,7 @@ SPECIALIZED void sleep_loop(struct share *share, bench_get *get)
     uint64_t sent;
 
     for (uint64_t number = 1; number <= share->count; number++) {
+        /* Pairs with the load in bench_let_sleep(). */
         mring_store_release_u64(share->sleeping, number);
         if (!get_polling(share, &sent, sizeof sent, get, &failed))
             break;

@@ -45,9 +45,7 @@ struct share {
     uint64_t source_count;
     unsigned char *destination; /* where the consumer puts an item, or a batch */
 
-    /* Many to many: this producer's number, and how many there are. */
-    unsigned producer;
-    unsigned producers;
+    unsigned producer; /* many to many: this producer's number */
 
     struct bench_pace pace;
 

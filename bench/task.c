@@ -224,7 +224,6 @@ static void cast_actors(struct stage *stage, uint64_t iterations)
                        .source_count = source_count_items(of->item_bytes, or_one(of->batch)),
                        .destination = stage->destination,
                        .producer = consumer ? 0 : i - consumers,
-                       .producers = producers,
                        .sleeping = &stage->scene->sleeping },
             .queue = stage->row->queue,
             .body = consumer ? consume : produce,

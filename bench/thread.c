@@ -315,6 +315,7 @@ bool bench_let_sleep(struct bench_pace *pace, const mring_atomic_u64 *sleeping, 
 {
     uint64_t polls = 0;
 
+    /* Pairs with the store in sleep_loop(). */
     while (mring_load_acquire_u64(sleeping) < number) {
         if (!bench_idle(pace, ++polls))
             return false;
@@ -412,7 +413,10 @@ struct seat {
     pid_t process; /* 0: a thread */
 };
 
-/* All arrive, all leave: whoever is last opens the gate. */
+/*
+ * All arrive, all leave: whoever is last opens the gate. The additions release what each one has
+ * prepared, a stop too; the load acquires that of all.
+ */
 static void pass_gate(struct run *run, struct bench_pace *pace)
 {
     mring_add_release_u32(&run->arrived, 1);

@@ -79,12 +79,14 @@ enum { BENCH_FAILED = 1, BENCH_CUT = 2 };
 /* For a member that can't go on: the run has failed. */
 static inline void bench_fail(const struct bench_pace *pace)
 {
+    /* Pairs with the load in take_part(), of one that had not begun. */
     mring_store_release_u32(pace->stop, BENCH_FAILED);
 }
 
 /* Whether the run is to end at once. */
 static inline bool bench_is_over(const struct bench_pace *pace)
 {
+    /* Relaxed: nothing is read on the strength of it; the results come by the join. */
     return mring_load_relaxed_u32(pace->stop) != 0;
 }
 

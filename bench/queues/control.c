@@ -4,7 +4,7 @@
  * queue with a race does. Their rows have to fail, or the checks of all the other rows are worth
  * nothing.
  */
-#include "../loops.h"
+#include "../storage.h"
 
 #include <mring.h>
 #include <stdlib.h>
@@ -17,41 +17,18 @@
  */
 #define ONE_LARGE_IN 997
 
-SPECIALIZED bool put(struct mring_spsc *ring, const void *item, size_t size)
-{
-    void *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    memcpy(room, item, size);
-    mring_spsc_commit(ring, size);
-    return true;
-}
-
-SPECIALIZED bool get(void *end, void *item, size_t size)
-{
-    size_t readable;
-    const void *bytes = mring_spsc_peek(end, size, &readable);
-
-    if (bytes == NULL)
-        return false;
-    memcpy(item, bytes, size);
-    mring_spsc_consume(end, size);
-    return true;
-}
-
 /* Says that it took the item, and did not. */
 SPECIALIZED bool drop(struct mring_spsc *ring, const void *item, size_t size, bool its_turn)
 {
-    return its_turn || put(ring, item, size);
+    return its_turn || mirrored_put(ring, item, size);
 }
 
 SPECIALIZED bool repeat(struct mring_spsc *ring, const void *item, size_t size, bool its_turn)
 {
-    if (!put(ring, item, size))
+    if (!mirrored_put(ring, item, size))
         return false;
     if (its_turn)
-        put(ring, item, size);
+        mirrored_put(ring, item, size);
     return true;
 }
 
@@ -61,10 +38,10 @@ SPECIALIZED bool tear(struct mring_spsc *ring, const void *item, size_t size, bo
     unsigned char torn[RECORD_MAX];
 
     if (!its_turn)
-        return put(ring, item, size);
+        return mirrored_put(ring, item, size);
     memcpy(torn, item, size);
     memset(torn + size - 4, 0, 4);
-    return put(ring, torn, size);
+    return mirrored_put(ring, torn, size);
 }
 
 /* A row's put with the fault, counted over all repetitions: each row has one producer. */
@@ -82,10 +59,10 @@ SPECIALIZED bool flip(struct mring_spsc *ring, const void *item, size_t size, bo
     unsigned char flipped[RECORD_MAX];
 
     if (!its_turn)
-        return put(ring, item, size);
+        return mirrored_put(ring, item, size);
     memcpy(flipped, item, size);
     flipped[size / 2] ^= 1;
-    return put(ring, flipped, size);
+    return mirrored_put(ring, flipped, size);
 }
 
 /* One batch is short of an item. */
@@ -103,18 +80,18 @@ SPECIALIZED size_t get_batch(void *end, void *items, size_t count, size_t size)
 }
 
 DEFINE_BROKEN(drop, drop)
-DEFINE_ITEM_LOOPS(drop, 8, drop_put, get)
+DEFINE_ITEM_LOOPS(drop, 8, drop_put, mirrored_get)
 DEFINE_BROKEN(repeat, repeat)
-DEFINE_ITEM_LOOPS(repeat, 8, repeat_put, get)
+DEFINE_ITEM_LOOPS(repeat, 8, repeat_put, mirrored_get)
 DEFINE_BROKEN(tear, tear)
-DEFINE_ITEM_LOOPS(tear, 8, tear_put, get)
+DEFINE_ITEM_LOOPS(tear, 8, tear_put, mirrored_get)
 DEFINE_BROKEN(flip, flip)
-DEFINE_ITEM_LOOPS(flip, 256, flip_put, get)
+DEFINE_ITEM_LOOPS(flip, 256, flip_put, mirrored_get)
 DEFINE_BATCH_LOOPS(drop_batch, 8, drop_batch_put, get_batch)
 DEFINE_BROKEN(drop_many, drop)
-DEFINE_MANY_LOOPS(drop_many, drop_many_put, get)
+DEFINE_MANY_LOOPS(drop_many, drop_many_put, mirrored_get)
 DEFINE_BROKEN(repeat_many, repeat)
-DEFINE_MANY_LOOPS(repeat_many, repeat_many_put, get)
+DEFINE_MANY_LOOPS(repeat_many, repeat_many_put, mirrored_get)
 
 static void *create(const struct shape *shape)
 {
@@ -137,7 +114,7 @@ static void destroy(void *queue)
 #define BROKEN_QUEUE(fault, row_uses, size, loops)                                                 \
     {                                                                                              \
         .name = #fault, .uses = row_uses, .item_bytes = size, .create = create,                    \
-        .destroy = destroy, .get = get, loops                                                      \
+        .destroy = destroy, .get = mirrored_get, loops                                             \
     }
 
 const struct queue queues_control[] = {

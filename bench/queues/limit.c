@@ -28,6 +28,7 @@ SPECIALIZED bool line_put(void *context, const void *item, size_t size)
 
     (void)size;
     memcpy(&value, item, sizeof value);
+    /* Pairs with the load in line_get(). */
     mring_store_release_u64(end->word, value);
     return true;
 }
@@ -35,6 +36,7 @@ SPECIALIZED bool line_put(void *context, const void *item, size_t size)
 SPECIALIZED bool line_get(void *context, void *item, size_t size)
 {
     struct line_end *end = context;
+    /* Pairs with the store in line_put(). */
     uint64_t value = mring_load_acquire_u64(end->word);
 
     (void)size;
@@ -88,9 +90,11 @@ SPECIALIZED bool futex_put(void *end, const void *item, size_t size)
 {
     struct flag *flag = end;
 
+    /* Pairs with the store of 0: the item has been read. */
     if (mring_load_acquire_u32(&flag->full) != 0)
         return false;
     memcpy(&flag->item, item, size);
+    /* Pairs with the load in futex_get(): the item is there. */
     mring_store_release_u32(&flag->full, 1);
     mring_os_wake(&flag->full);
     return true;
@@ -100,9 +104,11 @@ SPECIALIZED bool futex_get(void *end, void *item, size_t size)
 {
     struct flag *flag = end;
 
+    /* Pairs with the store of 1. */
     while (mring_load_acquire_u32(&flag->full) == 0)
         mring_os_sleep(&flag->full, 0, MRING_WAIT_SLICE_NS);
     memcpy(item, &flag->item, size);
+    /* Pairs with the load in futex_put(). */
     mring_store_release_u32(&flag->full, 0);
     return true;
 }

@@ -8,35 +8,12 @@
  * reserved, published, read and given back a 16th of it at a time. So nothing is left but copying
  * the items (or writing and reading them in place) and the transfer of their cache lines.
  */
-#include "../loops.h"
+#include "../storage.h"
 
 #include <mring.h>
 #include <stdlib.h>
 
 /* ---- calls ----------------------------------------------------------------------------------- */
-
-SPECIALIZED bool spsc_put(void *end, const void *item, size_t size)
-{
-    void *room = mring_spsc_reserve(end, size);
-
-    if (room == NULL)
-        return false;
-    memcpy(room, item, size);
-    mring_spsc_commit(end, size);
-    return true;
-}
-
-SPECIALIZED bool spsc_get(void *end, void *item, size_t size)
-{
-    size_t readable;
-    const void *bytes = mring_spsc_peek(end, size, &readable);
-
-    if (bytes == NULL)
-        return false;
-    memcpy(item, bytes, size);
-    mring_spsc_consume(end, size);
-    return true;
-}
 
 SPECIALIZED size_t spsc_put_batch(void *end, const void *items, size_t count, size_t size)
 {
@@ -76,20 +53,20 @@ SPECIALIZED void spsc_release(void *end, size_t count, size_t size)
 /* The same, sleeping when there is no room or nothing to read. */
 SPECIALIZED bool wait_put(void *end, const void *item, size_t size)
 {
-    return spsc_put(end, item, size) ||
-           (mring_spsc_wait_writable(end, size, -1) == 0 && spsc_put(end, item, size));
+    return mirrored_put(end, item, size) ||
+           (mring_spsc_wait_writable(end, size, -1) == 0 && mirrored_put(end, item, size));
 }
 
 SPECIALIZED bool wait_get(void *end, void *item, size_t size)
 {
-    return spsc_get(end, item, size) ||
-           (mring_spsc_wait_readable(end, size, -1) == 0 && spsc_get(end, item, size));
+    return mirrored_get(end, item, size) ||
+           (mring_spsc_wait_readable(end, size, -1) == 0 && mirrored_get(end, item, size));
 }
 
-DEFINE_ITEM_LOOPS(spsc, 0, spsc_put, spsc_get)
+DEFINE_ITEM_LOOPS(spsc, 0, mirrored_put, mirrored_get)
 DEFINE_BATCH_LOOPS(spsc, 0, spsc_put_batch, spsc_get_batch)
 DEFINE_SPAN_LOOPS(spsc, 0, spsc_reserve, spsc_commit, spsc_peek, spsc_release)
-DEFINE_ROUND_TRIP_LOOPS(spsc, 0, spsc_put, spsc_get)
+DEFINE_ROUND_TRIP_LOOPS(spsc, 0, mirrored_put, mirrored_get)
 DEFINE_ITEM_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_ROUND_TRIP_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_WAKE_LOOPS(wait, wait_put, wait_get)
@@ -218,8 +195,8 @@ const struct queue queues_mring[] = {
         .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES | USE_ROUND_TRIP | USE_PROCESSES,
         .create = create_spinning,
         .destroy = destroy,
-        .put = spsc_put,
-        .get = spsc_get,
+        .put = mirrored_put,
+        .get = mirrored_get,
         ITEM_LOOPS(spsc),
         BATCH_LOOPS(spsc),
         SPAN_LOOPS(spsc),
@@ -231,8 +208,8 @@ const struct queue queues_mring[] = {
         .uses = USE_ITEMS | USE_BYTES | USE_ROUND_TRIP,
         .create = create_waiting,
         .destroy = destroy,
-        .put = spsc_put,
-        .get = spsc_get,
+        .put = mirrored_put,
+        .get = mirrored_get,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
     },
@@ -259,8 +236,8 @@ const struct queue queues_mring[] = {
         .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES,
         .create = create_spinning,
         .destroy = destroy,
-        .put = spsc_put,
-        .get = spsc_get,
+        .put = mirrored_put,
+        .get = mirrored_get,
         .produce = produce_blocks,
         .consume = consume_blocks,
         .produce_batches = produce_batch_blocks,
