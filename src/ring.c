@@ -71,7 +71,7 @@ static struct ring_header describe(enum ring_kind kind, const struct mring_args 
         .read_side_offset = 2 * spacing,
         .data_offset = align_up(3 * spacing, mmap_mirror_granularity(args->map_flags)),
         .granule = (uint32_t)RING_GRANULE,
-        .flags = args->flags & MRING_NOWAIT,
+        .flags = args->flags & (MRING_NOWAIT | MRING_FENCE),
     };
 
     header.total_size = header.data_offset + header.capacity;
@@ -79,12 +79,54 @@ static struct ring_header describe(enum ring_kind kind, const struct mring_args 
     return header;
 }
 
+/* ---- fences and pauses ----------------------------------------------------------------------- */
+
+enum mring_fencing mring_ring_fencing(const struct ring_header *header)
+{
+    if (header->flags & MRING_NOWAIT)
+        return MRING_FENCING_NONE;
+    return header->flags & MRING_FENCE ? MRING_FENCING_BOTH_SIDES : MRING_FENCING_WAITER;
+}
+
+/* Whether this process can keep to what the header says. */
+static bool can_fence(const struct ring_header *header)
+{
+    return mring_ring_fencing(header) != MRING_FENCING_WAITER || mring_os_join_barriers();
+}
+
+/* The shortest of some tries: whatever disturbs one makes it longer. */
+static uint32_t measure_pauses_per_us(void)
+{
+    enum { TRIES = 8, PAUSES = 64 };
+    int64_t shortest = INT64_MAX;
+
+    for (int i = 0; i < TRIES; i++) {
+        int64_t start = mring_os_now();
+        for (int j = 0; j < PAUSES; j++)
+            mring_pause();
+        int64_t elapsed = mring_os_now() - start;
+        if (elapsed < shortest)
+            shortest = elapsed;
+    }
+    return (uint32_t)(PAUSES * 1000 / (shortest > 0 ? shortest : 1) + 1);
+}
+
+uint32_t mring_ring_pauses(int64_t ns)
+{
+    static mring_atomic_u32 per_us;
+
+    /* Relaxed: a number by itself; whoever finds none measures, too. */
+    if (mring_load_relaxed_u32(&per_us) == 0)
+        mring_store_relaxed_u32(&per_us, measure_pauses_per_us());
+    return (uint32_t)(ns * mring_load_relaxed_u32(&per_us) / 1000);
+}
+
 /* ---- creation -------------------------------------------------------------------------------- */
 
 /* Without a capacity, one can only attach. */
 static int check_args(const struct mring_args *args, bool may_attach)
 {
-    if (args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY))
+    if (args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY | MRING_FENCE))
         return MMAP_INVALID_ARG;
     if (args->tagname != NULL && (args->map_flags & MMAP_HUGE_REQUIRE))
         return MMAP_UNSUPPORTED;
@@ -110,6 +152,8 @@ int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_ki
     if (err != 0)
         return err;
     *header = describe(kind, args);
+    if (!can_fence(header))
+        header->flags |= MRING_FENCE;
     return mmap_mirror(map,
                        &(struct mmap_mirror_args){
                            .file.tagname = args->tagname,
@@ -195,6 +239,8 @@ static int attach(struct mmap *map, struct ring_header *header, enum ring_kind k
     int err = read_header(header, args);
     if (err == 0)
         err = check_header(header, kind, args);
+    if (err == 0 && !can_fence(header))
+        err = MMAP_UNSUPPORTED;
     if (err != 0)
         return err;
 

@@ -36,7 +36,7 @@ struct ring_header {
     uint64_t total_size;            /* bytes of the object */
     uint64_t write_side_offset, read_side_offset, data_offset;
     uint32_t granule;
-    uint32_t flags; /* MRING_NOWAIT */
+    uint32_t flags; /* MRING_NOWAIT; or MRING_FENCE; or neither: sleepers call mring_os_barrier() */
     unsigned char type_tag[16];
 };
 
@@ -69,6 +69,12 @@ int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_ki
  */
 int mring_ring_open(struct mmap *map, struct ring_header *header, enum ring_kind kind,
                     const struct mring_args *args);
+
+/* What the header says about fences. */
+enum mring_fencing mring_ring_fencing(const struct ring_header *header);
+
+/* How often mring_pause() takes that time, about; measured once per process. */
+uint32_t mring_ring_pauses(int64_t ns);
 
 /* A side of the ring in its memory: `offset` is write_side_offset or read_side_offset. */
 struct mring_side *mring_ring_side(const struct mmap *map, const struct ring_header *header,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping and waking on Linux: futex. */
+/* Sleeping and waking on Linux: futex, eventfd, membarrier. */
 #define _GNU_SOURCE /* syscall */
 
 #include <mring/wait.h>
 
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,10 +39,72 @@ void mring_os_wake(mring_atomic_u32 *word)
     syscall(FUTEX_CALL, &word->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+/* Readable already if its counter is full, which is the only way in which this can fail. */
+void mring_os_signal(int fd)
+{
+    uint64_t one = 1;
+    ssize_t written = write(fd, &one, sizeof one);
+
+    (void)written;
+}
+
+/* Nothing to read is what was wanted. */
+void mring_os_clear(int fd)
+{
+    uint64_t count;
+    ssize_t got = read(fd, &count, sizeof count);
+
+    (void)got;
+}
+
+/*
+ * Expedited: by interrupts to the processors that run such processes now, which takes
+ * microseconds. It fails only for want of memory; the other way takes milliseconds and none.
+ */
+void mring_os_barrier(void)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) != 0)
+        syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+/* Forked processes inherit it. */
+bool mring_os_join_barriers(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
 int64_t mring_os_now(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+static uint32_t process_number = 1;
+
+static void count_fork(void)
+{
+    process_number++;
+}
+
+/* If this fails, for want of memory, a fork goes unnoticed. */
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
+
+uint32_t mring_os_process(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
+    return process_number;
+}
+
+const void *mring_os_thread(void)
+{
+    static _Thread_local char here;
+
+    return &here;
 }

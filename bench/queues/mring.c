@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library's own rings. One item, or chunk, goes in by reserve, a copy and commit, which is what
- * write does when it is all or nothing; a batch by write and read; a span is filled and read in
- * place. Between processes, the forked one has a copy of the handle and uses the other end of it.
+ * The library's own rings. An item, or chunk, goes by push and pop, a batch by push_n and pop_n; a
+ * span is filled and read in place. Between processes, the forked one has a copy of the handle and
+ * adopts one end of it.
  *
  * The row "handover" is what the hardware gives, for the others to be compared with: one ring is
  * reserved, published, read and given back a 16th of it at a time. So nothing is left but copying
@@ -15,16 +15,27 @@
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+SPECIALIZED bool spsc_put(void *end, const void *item, size_t size)
+{
+    return mring_spsc_push(end, item, size);
+}
+
+SPECIALIZED bool spsc_get(void *end, void *item, size_t size)
+{
+    return mring_spsc_pop(end, item, size);
+}
+
 SPECIALIZED size_t spsc_put_batch(void *end, const void *items, size_t count, size_t size)
 {
-    return mring_spsc_write(end, items, count * size) / size;
+    return mring_spsc_push_n(end, items, size, count);
 }
 
 SPECIALIZED size_t spsc_get_batch(void *end, void *items, size_t count, size_t size)
 {
-    return mring_spsc_read(end, items, count * size) / size;
+    return mring_spsc_pop_n(end, items, size, count);
 }
 
+/* All or nothing, so that spans of one size follow each other. */
 SPECIALIZED void *spsc_reserve(void *end, size_t *count, size_t size)
 {
     return mring_spsc_reserve(end, *count * size);
@@ -53,20 +64,20 @@ SPECIALIZED void spsc_release(void *end, size_t count, size_t size)
 /* The same, sleeping when there is no room or nothing to read. */
 SPECIALIZED bool wait_put(void *end, const void *item, size_t size)
 {
-    return mirrored_put(end, item, size) ||
-           (mring_spsc_wait_writable(end, size, -1) == 0 && mirrored_put(end, item, size));
+    return spsc_put(end, item, size) ||
+           (mring_spsc_wait_writable(end, size, -1) == 0 && spsc_put(end, item, size));
 }
 
 SPECIALIZED bool wait_get(void *end, void *item, size_t size)
 {
-    return mirrored_get(end, item, size) ||
-           (mring_spsc_wait_readable(end, size, -1) == 0 && mirrored_get(end, item, size));
+    return spsc_get(end, item, size) ||
+           (mring_spsc_wait_readable(end, size, -1) == 0 && spsc_get(end, item, size));
 }
 
-DEFINE_ITEM_LOOPS(spsc, 0, mirrored_put, mirrored_get)
+DEFINE_ITEM_LOOPS(spsc, 0, spsc_put, spsc_get)
 DEFINE_BATCH_LOOPS(spsc, 0, spsc_put_batch, spsc_get_batch)
 DEFINE_SPAN_LOOPS(spsc, 0, spsc_reserve, spsc_commit, spsc_peek, spsc_release)
-DEFINE_ROUND_TRIP_LOOPS(spsc, 0, mirrored_put, mirrored_get)
+DEFINE_ROUND_TRIP_LOOPS(spsc, 0, spsc_put, spsc_get)
 DEFINE_ITEM_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_ROUND_TRIP_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_WAKE_LOOPS(wait, wait_put, wait_get)
@@ -180,6 +191,19 @@ static void *create_waiting(const struct shape *shape)
     return create(shape, 0);
 }
 
+/* Before the run, this thread's process has used both ends; a forked one takes one over. */
+static void *open_end(void *queue, bool producer)
+{
+    int err = mring_spsc_adopt(queue, producer ? MRING_WRITE_END : MRING_READ_END);
+
+    return err == 0 ? queue : NULL;
+}
+
+static void close_end(void *end)
+{
+    (void)end;
+}
+
 static void destroy(void *queue)
 {
     mring_spsc_destroy(queue);
@@ -195,8 +219,10 @@ const struct queue queues_mring[] = {
         .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES | USE_ROUND_TRIP | USE_PROCESSES,
         .create = create_spinning,
         .destroy = destroy,
-        .put = mirrored_put,
-        .get = mirrored_get,
+        .open = open_end,
+        .close = close_end,
+        .put = spsc_put,
+        .get = spsc_get,
         ITEM_LOOPS(spsc),
         BATCH_LOOPS(spsc),
         SPAN_LOOPS(spsc),
@@ -208,8 +234,10 @@ const struct queue queues_mring[] = {
         .uses = USE_ITEMS | USE_BYTES | USE_ROUND_TRIP,
         .create = create_waiting,
         .destroy = destroy,
-        .put = mirrored_put,
-        .get = mirrored_get,
+        .open = open_end,
+        .close = close_end,
+        .put = spsc_put,
+        .get = spsc_get,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
     },
@@ -219,6 +247,8 @@ const struct queue queues_mring[] = {
         .uses = USE_WAKE,
         .create = create_waiting,
         .destroy = destroy,
+        .open = open_end,
+        .close = close_end,
         WAKE_LOOPS(wait),
     },
     {
@@ -227,6 +257,8 @@ const struct queue queues_mring[] = {
         .uses = USE_BLOCKING,
         .create = create_waiting,
         .destroy = destroy,
+        .open = open_end,
+        .close = close_end,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
     },
@@ -236,8 +268,10 @@ const struct queue queues_mring[] = {
         .uses = USE_ITEMS | USE_BATCHES | USE_SPANS | USE_BYTES,
         .create = create_spinning,
         .destroy = destroy,
-        .put = mirrored_put,
-        .get = mirrored_get,
+        .open = open_end,
+        .close = close_end,
+        .put = spsc_put,
+        .get = spsc_get,
         .produce = produce_blocks,
         .consume = consume_blocks,
         .produce_batches = produce_batch_blocks,

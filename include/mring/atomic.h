@@ -68,12 +68,7 @@ MRING_INTERNAL void mring_store_release_u32(mring_atomic_u32 *word, uint32_t val
     __atomic_store_n(&word->value, value, __ATOMIC_RELEASE);
 }
 
-/* Both return the value before the addition. */
-MRING_INTERNAL uint32_t mring_add_relaxed_u32(mring_atomic_u32 *word, uint32_t count)
-{
-    return __atomic_fetch_add(&word->value, count, __ATOMIC_RELAXED);
-}
-
+/* Returns the value before the addition. */
 MRING_INTERNAL uint32_t mring_add_release_u32(mring_atomic_u32 *word, uint32_t count)
 {
     return __atomic_fetch_add(&word->value, count, __ATOMIC_RELEASE);
@@ -86,6 +81,12 @@ MRING_INTERNAL uint32_t mring_add_release_u32(mring_atomic_u32 *word, uint32_t c
 MRING_INTERNAL void mring_fence_seq_cst(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Orders accesses for the compiler only: for a thread that others order from outside. */
+MRING_INTERNAL void mring_fence_compiler(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* Say that this is a spin loop: saves power, gives a sibling thread the core. Orders nothing. */

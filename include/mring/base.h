@@ -35,6 +35,9 @@
 #define MRING_INLINE   MRING_API inline
 #define MRING_INTERNAL inline __attribute__((always_inline))
 
+/* A condition that holds nearly always. */
+#define MRING_LIKELY(condition) __builtin_expect_with_probability((condition), 1, 0.999)
+
 #ifdef __cplusplus
 #define MRING_BEGIN_DECLS                       extern "C" {
 #define MRING_END_DECLS                         }

@@ -47,7 +47,7 @@ rule_layers() { # maps know no rings
 
 rule_systems() { # hot paths and portable halves know no system
     c_files include src |
-        grep -vxE 'src/(mmap_posix|mmap_windows|wait_[a-z]+)\.c' |
+        grep -vxE 'src/(mmap_posix|mmap_windows|io_posix|wait_[a-z]+)\.c' |
         report systems '^ *# *include *<((sys|linux|mach|bits|asm)/|(unistd|fcntl|pthread|signal|sched|poll|windows|dlfcn|errno)\.h)'
 }
 
@@ -64,9 +64,11 @@ arrows_of() {
     src/mmap_os.h) echo 'mring/(mmap|base)\.h' ;;
     src/mmap*.c) echo 'mmap_os\.h|mring/(mmap|base)\.h' ;;
     src/wait_*.c) echo 'mring/(wait|atomic|base)\.h' ;;
+    src/io_os.h) echo "mring/ring\\.h|$below_ring" ;;
+    src/io_*.c) echo "io_os\\.h|mring/ring\\.h|$below_ring" ;;
     src/ring_header.h) echo "mring/ring\\.h|$below_ring" ;;
     src/ring.c) echo "ring_header\\.h|mring/ring\\.h|$below_ring" ;;
-    src/spsc.c) echo "ring_header\\.h|mring/(ring|spsc)\\.h|$below_ring" ;;
+    src/spsc.c) echo "(io_os|ring_header)\\.h|mring/(ring|spsc)\\.h|$below_ring" ;;
     src/mpmc.c) echo "ring_header\\.h|mring/(ring|mpmc)\\.h|$below_ring" ;;
     src/mring.c) echo 'mring\.h' ;;
     *) echo 'none' ;; # a new file gets its place here

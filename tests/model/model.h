@@ -52,9 +52,9 @@ static inline uint64_t model_load_u64(bool broken, const mring_atomic_u64 *word)
 
 /* P2 and C2: the stores of a side's own position. P3 and C4: those of its word `closed`. */
 #ifdef BREAK_P2
-#define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_commit)
+#define MODEL_BROKEN_STORE (__func__[11] == 'p') /* mring_spsc_publish */
 #elif defined(BREAK_C2)
-#define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_consume)
+#define MODEL_BROKEN_STORE (__func__[11] == 'r') /* mring_spsc_release */
 #elif defined(BREAK_P3) || defined(BREAK_C4)
 #define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_close)
 #endif
@@ -71,30 +71,42 @@ static inline void model_store_u64(bool broken, mring_atomic_u64 *word, uint64_t
 
 /* W3 and N1: the fences of the eventcount. */
 #if defined(BREAK_W3) || defined(BREAK_N1)
-static inline void model_fence_seq_cst(void)
+static inline void model_fence_seq_cst(bool broken)
 {
-    mring_fence_seq_cst();
+    if (!broken)
+        mring_fence_seq_cst();
 }
-#endif
 #ifdef BREAK_W3
-#define mring_fence_seq_cst() (MODEL_WITHIN(mring_event_prepare) ? (void)0 : model_fence_seq_cst())
+#define mring_fence_seq_cst() model_fence_seq_cst(MODEL_WITHIN(mring_event_prepare))
+#else
+#define mring_fence_seq_cst() model_fence_seq_cst(MODEL_WITHIN(mring_event_is_armed))
 #endif
-#ifdef BREAK_N1
-#define mring_fence_seq_cst() (MODEL_WITHIN(mring_event_notify) ? (void)0 : model_fence_seq_cst())
 #endif
 
 /* W2: the waiter does not announce itself. N3: the word to sleep on does not change. */
+#if defined(BREAK_W2) || defined(BREAK_N3)
+static inline uint32_t model_add_u32(bool broken, mring_atomic_u32 *word, uint32_t count)
+{
+    return mring_add_release_u32(word, broken ? 0 : count);
+}
 #ifdef BREAK_W2
-#define mring_add_relaxed_u32(word, count) mring_add_relaxed_u32(word, (count)-1)
+#define mring_add_release_u32(word, count)                                                         \
+    model_add_u32(MODEL_WITHIN(mring_event_prepare), word, count)
+#else
+#define mring_add_release_u32(word, count)                                                         \
+    model_add_u32(MODEL_WITHIN(mring_event_wake), word, count)
 #endif
-#ifdef BREAK_N3
-#define mring_add_release_u32(word, count) mring_add_release_u32(word, (count)-1)
 #endif
 
 /* N5: acknowledge whoever has announced himself by now, not only those that were woken. */
 #ifdef BREAK_N5
+static inline void model_store_u32(bool broken, mring_atomic_u32 *word, uint32_t value,
+                                   const mring_atomic_u32 *arm)
+{
+    mring_store_relaxed_u32(word, broken ? mring_load_relaxed_u32(arm) : value);
+}
 #define mring_store_relaxed_u32(word, value)                                                       \
-    ((void)(value), mring_store_relaxed_u32(word, mring_load_relaxed_u32(&event->arm)))
+    model_store_u32(MODEL_WITHIN(mring_event_wake), word, value, word - 1)
 #endif
 
 /* Run two threads on the scenario's state until both are done. */

@@ -50,11 +50,45 @@ int64_t mring_os_now(void)
     return now_ns;
 }
 
+/* What a wait does not call; it is here so that the library's own are not linked. */
+void mring_os_signal(int fd)
+{
+    (void)fd;
+}
+
+void mring_os_clear(int fd)
+{
+    (void)fd;
+}
+
+void mring_os_barrier(void)
+{
+}
+
+bool mring_os_join_barriers(void)
+{
+    return false;
+}
+
+uint32_t mring_os_process(void)
+{
+    return 1;
+}
+
+const void *mring_os_thread(void)
+{
+    static _Thread_local char here;
+
+    return &here;
+}
+
 static void reset_event(struct mring_event *event)
 {
     mring_store_relaxed_u32(&event->epoch, 0);
     mring_store_relaxed_u32(&event->arm, 0);
     mring_store_relaxed_u32(&event->ack, 0);
+    mring_store_relaxed_u32(&event->manner, 0);
+    mring_store_relaxed_u64(&event->wanted, 0);
 }
 
 /* A ring with `bytes` bytes in it, whose sides do not look for long before they sleep. */
@@ -68,7 +102,8 @@ static void reset(uint64_t bytes)
     ring.capacity = CAPACITY;
     ring.write_side = &write_side;
     ring.read_side = &read_side;
-    ring.waitable = true;
+    ring.fencing = MRING_FENCING_BOTH_SIDES;
+    ring.write_fd = ring.read_fd = -1;
     ring.write_pos = ring.write_pos_seen = bytes;
     ring.read_pos = ring.read_pos_seen = 0;
     ring.write_spin.debt = ring.read_spin.debt = MRING_SPIN_DEBT_LIMIT + 1;

@@ -199,12 +199,12 @@ Test(mring_spsc_open, takes_waiting_from_the_ring_and_not_from_the_call, .timeou
 
     cr_assert_eq(open_ring(&other, tagname, 0), 0);
 
-    cr_expect_not(ring.waitable);
-    cr_expect_not(other.waitable);
+    cr_expect_eq(ring.fencing, MRING_FENCING_NONE);
+    cr_expect_eq(other.fencing, MRING_FENCING_NONE);
     mring_spsc_destroy(&other);
     cr_assert_eq(mmap_unlink(tagname), 0);
     other = new_ring(tagname);
-    cr_expect(other.waitable);
+    cr_expect_neq(other.fencing, MRING_FENCING_NONE);
     mring_spsc_destroy(&ring);
     mring_spsc_destroy(&other);
 }
