@@ -9,8 +9,8 @@
  * Option: BATCH=2 defers publication at both ends; the producer flushes at its end.
  *
  * Controls that must fail: BREAK_P1, BREAK_P2, BREAK_C1, BREAK_C2. Under IMM, the model of the
- * hardware, BREAK_P1 passes, and with BATCH BREAK_C2: there a write is ordered behind the branch that it depends on. In C it
- * is a data race, which RC11 reports.
+ * hardware, BREAK_P1 passes, and with BATCH BREAK_C2: there a write is ordered behind the branch
+ * that it depends on. In C it is a data race, which RC11 reports.
  */
 #include "model.h"
 #include <mring/spsc.h>
