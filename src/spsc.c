@@ -197,10 +197,6 @@ void mring_spsc_reset(struct mring_spsc *ring)
 
 int mring_spsc_destroy(struct mring_spsc *ring)
 {
-    if (ring->data != NULL) {
-        mring_spsc_flush(ring, MRING_WRITE_END);
-        mring_spsc_flush(ring, MRING_READ_END);
-    }
     int err = mmap_free(&ring->map);
 
     if (err == 0)
@@ -469,7 +465,7 @@ int mring_spsc_wait_readable_until(struct mring_spsc *ring, size_t minimum, int6
 
 int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_ns)
 {
-    int64_t now = timeout_ns > 0 ? mring_os_now() : 0;
+    int64_t start = timeout_ns > 0 ? mring_os_now() : 0;
     int err = mring_spsc_wait_readable(ring, MRING_MESSAGE_HEAD, timeout_ns);
 
     if (err != 0)
@@ -478,8 +474,8 @@ int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_ns)
     if (!mring_spsc_message_fits(ring, size))
         return MRING_CORRUPT;
     if (timeout_ns > 0) {
-        now += timeout_ns - mring_os_now();
-        timeout_ns = now > 0 ? now : 0;
+        int64_t rest_ns = timeout_ns - (mring_os_now() - start);
+        timeout_ns = rest_ns > 0 ? rest_ns : 0;
     }
     return mring_spsc_wait_readable(ring, (size_t)mring_spsc_message_bytes(size), timeout_ns);
 }
@@ -497,7 +493,13 @@ int mring_spsc_set_eventfd(struct mring_spsc *ring, enum mring_end end, int fd)
     return 0;
 }
 
-/* Clear first: what is signalled from now on is news. */
+/* What a wait that only looks has found, for who does not wait. */
+static int answer(int err, int not_yet)
+{
+    return err == MRING_TIMED_OUT ? not_yet : err;
+}
+
+/* Cleared before the last look: what is signalled after that is news. */
 static int arm(struct mring_spsc *ring, const struct waiter *waiter, size_t size)
 {
     if (waiter->fd < 0)
@@ -507,8 +509,7 @@ static int arm(struct mring_spsc *ring, const struct waiter *waiter, size_t size
         return err;
     mring_os_clear(waiter->fd);
     mring_event_prepare(waiter->event, waiter->wanted, MRING_MANNER_DESCRIPTOR, ring->fencing);
-    err = waiter->look(ring, size);
-    return err == MRING_TIMED_OUT ? waiter->not_yet : err;
+    return answer(waiter->look(ring, size), waiter->not_yet);
 }
 
 int mring_spsc_arm_writable(struct mring_spsc *ring, size_t size)
@@ -527,24 +528,28 @@ int mring_spsc_arm_readable(struct mring_spsc *ring, size_t minimum)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
+/* The ring has nothing for the descriptor; as find_room and find_bytes do in that case. */
+static int miss(struct mring_spsc *ring, const struct waiter *waiter, int err)
+{
+    if (err == MRING_TIMED_OUT) {
+        mring_spsc_flush(ring, waiter->end);
+        mring_counter_add(&waiter->counters->misses, 1);
+    }
+    return answer(err, waiter->not_yet);
+}
+
 static int fill(struct mring_spsc *ring, const struct io *io, size_t most, size_t *moved)
 {
-    size_t size = mring_spsc_writable(ring);
+    const struct waiter producer = producer_of(ring, 1);
+    int err = most > 0 ? producer.look(ring, 1) : MMAP_INVALID_ARG;
+    size_t count;
 
-    if (most == 0)
-        return MMAP_INVALID_ARG;
-    if (ring->write_closed || mring_spsc_is_closed(ring, MRING_READ_END, NULL))
-        return MRING_CLOSED;
+    if (err != 0)
+        return miss(ring, &producer, err);
+    size_t size = mring_spsc_writable(ring);
     if (size > most)
         size = most;
-    if (size == 0)
-        size = 1; /* so that reserve does what it does for a ring that seems full */
-    void *room = mring_spsc_reserve(ring, size);
-    if (room == NULL)
-        return MRING_FULL;
-
-    size_t count;
-    int err = mring_io_input(io, room, size, &count);
+    err = mring_io_input(io, mring_spsc_reserve(ring, size), size, &count);
     if (err != 0)
         return err;
     if (count == 0)
@@ -566,14 +571,16 @@ int mring_spsc_fill_recv(struct mring_spsc *ring, int fd, size_t most, int flags
 
 static int drain(struct mring_spsc *ring, const struct io *io, size_t most, size_t *moved)
 {
-    if (most == 0)
-        return MMAP_INVALID_ARG;
-    int err = mring_spsc_wait_readable(ring, 1, 0);
-    if (err != 0)
-        return err == MRING_TIMED_OUT ? MRING_EMPTY : err;
+    const struct waiter consumer = consumer_of(ring, 1);
+    int err = most > 0 ? consumer.look(ring, 1) : MMAP_INVALID_ARG;
+    size_t count;
 
-    size_t size = mring_spsc_readable(ring), count;
-    err = mring_io_output(io, mring_spsc_read_end(ring), size < most ? size : most, &count);
+    if (err != 0)
+        return miss(ring, &consumer, err);
+    size_t size = mring_spsc_readable(ring);
+    if (size > most)
+        size = most;
+    err = mring_io_output(io, mring_spsc_read_end(ring), size, &count);
     if (err != 0)
         return err;
     mring_spsc_consume(ring, count);

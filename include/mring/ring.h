@@ -51,8 +51,9 @@ enum mring_flags {
                               creation; who attaches gets what the ring has */
     MRING_ANY_CAPACITY = 1 << 1, /* attach whatever the capacity is; `capacity` is for creation */
     MRING_FENCE = 1 << 2 /* publishing pays a fence, so that no sleeper interrupts the processors
-                            of other threads (membarrier). For creation; what a ring gets anyway
-                            where the system has no such call */
+                            of other threads (membarrier), or for a process that will give up that
+                            call later. For creation; what a ring gets anyway where the system has
+                            no such call */
 };
 
 /* What a ring is made from. Zeros are defaults. */
@@ -88,10 +89,11 @@ struct mring_tuning {
     /*
      * Publish only when this many bytes have come together: 0, at every commit or consume; at most
      * the capacity. Fewer publications, fewer wakes, and a peer that finds more at a time, but
-     * later. Whatever is held back is published by flush, by close and destroy, when this end finds
-     * too little room (or too few bytes) for what it asks for, and before it waits or arms. The
-     * read end also publishes when it has consumed all that it knows of, and as soon as it notices
-     * that the producer waits.
+     * later. Whatever is held back is published by flush, by close, when this end finds too little
+     * room (or too few bytes) for what it asks for, and by every _wait and _arm call, even if there
+     * is enough: so ask first, and wait only when there is too little. The read end also publishes
+     * when it has consumed all that it knows of, and as soon as it notices that the producer waits.
+     * What is held back by an end whose process dies was not done.
      */
     uint64_t batch_bytes;
 
@@ -106,7 +108,8 @@ struct mring_tuning {
 /* What an end of a ring has seen and done since its handle was made. */
 struct mring_stats {
     uint64_t bytes;      /* its published position: all bytes since the ring was made */
-    uint64_t misses;     /* times it found less room, or fewer bytes, than it asked for */
+    uint64_t misses;     /* times it found less room, or fewer bytes, than it asked for; waits and
+                            arming are not counted */
     uint64_t high_water; /* the most bytes in the ring that it has found, looking */
     uint64_t sleeps;     /* times it went to sleep */
     uint64_t wakes;      /* times it woke the other end: a system call each */

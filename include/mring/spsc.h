@@ -28,7 +28,8 @@
  *     the descriptor does.
  *   - No wake-up is lost: whoever sleeps or has armed is woken by the first publication that gives
  *     him what he waits for, and there is no system call while he is awake. Should a side die in
- *     the middle of waking the other, that one looks for itself after 50 ms.
+ *     the middle of waking the other, a sleeper looks for itself after 50 ms; whoever has armed is
+ *     told by the next publication or close.
  *   - A name is never visible half-built. Data survives its writer and its reader: bytes that were
  *     committed and not consumed are there for the next process that opens the name. A producer
  *     killed between reserve and commit leaves nothing; a consumer killed between peek and
@@ -83,7 +84,9 @@ MRING_BEGIN_DECLS
  * stand anywhere but must not move while another thread uses it.
  */
 struct mring_spsc {
-    /* Constant after creation; read by both sides. */
+    /* Constant after creation; read by both sides. The padding, here and below, keeps it off the
+       lines of its neighbours at any address. */
+    unsigned char padding_before[MRING_LINE];
     unsigned char *data;           /* first byte, at its first address */
     uint64_t capacity;             /* bytes, a power of two */
     struct mring_side *write_side; /* pos is write_pos, event is where the producer sleeps */
@@ -92,7 +95,7 @@ struct mring_spsc {
     int write_fd, read_fd;         /* signalled instead of waking that end; less than 0: none */
     struct mmap map;
 
-    /* The producer's own. The padding keeps it off the lines of its neighbours at any address. */
+    /* The producer's own. */
     unsigned char padding_before_producer[MRING_LINE];
     uint64_t write_pos;
     uint64_t read_pos_seen; /* what P1 last saw, at most write_pos */
@@ -194,7 +197,8 @@ MRING_API void mring_spsc_stats(const struct mring_spsc *ring, enum mring_end en
 
 /*
  * Take over an end from a thread or process that is done with it: go on where it published last.
- * Needed after fork(), and when another handle has moved the end; harmless otherwise.
+ * Needed after fork(), and when another handle has moved the end. What this handle has held back at
+ * that end is given up: flush before, if it is its own.
  *
  *   errors    corrupt  the positions contradict themselves; the handle is as it was
  *   thread    the new user of the end, after the last call of the old one; wait-free
@@ -211,9 +215,10 @@ MRING_API int mring_spsc_adopt(struct mring_spsc *ring, enum mring_end end);
 MRING_API void mring_spsc_reset(struct mring_spsc *ring);
 
 /*
- * Release the handle. What its ends held back is published. An anonymous ring is gone with its last
- * handle. A named one stays, with its data, until mmap_unlink(tagname). The ring is not closed by
- * this. Destroying zeros does nothing, and a destroyed handle is zeros.
+ * Release the handle. An anonymous ring is gone with its last handle. A named one stays, with its
+ * data, until mmap_unlink(tagname). The ring is not closed by this, and what an end has held back
+ * and not flushed is not published, as when the process is killed. Destroying zeros does nothing,
+ * and a destroyed handle is zeros.
  *
  *   errors    map_limit, as mmap_free(); the handle stays as it was
  *   thread    any, while no other thread uses the handle; blocking (system calls)
@@ -251,7 +256,7 @@ MRING_INLINE void mring_spsc_commit(struct mring_spsc *ring, size_t size);
 MRING_INLINE size_t mring_spsc_write(struct mring_spsc *ring, const void *bytes, size_t size);
 
 /*
- * Bytes that could be reserved now.
+ * Bytes that could be reserved now: it always looks, and never holds off.
  *
  *   thread    the producer; wait-free
  */
@@ -288,7 +293,8 @@ MRING_API int mring_spsc_wait_writable_until(struct mring_spsc *ring, size_t siz
  *
  * Returns them in one piece, and their number in *size, or NULL (and *size 0) when fewer than
  * `minimum` are there. All that the consumer knows of is returned; it looks for more only when it
- * knows of fewer than `minimum`. So ask for one byte more than last time to get news.
+ * knows of fewer than `minimum`. To get all that is there now, call mring_spsc_readable() before;
+ * to get news, ask for one byte more than last time.
  *
  *   minimum   bytes, 1 .. capacity
  *   owner     the ring; the bytes stay as they are until they are consumed
@@ -313,7 +319,7 @@ MRING_INLINE void mring_spsc_consume(struct mring_spsc *ring, size_t size);
 MRING_INLINE size_t mring_spsc_read(struct mring_spsc *ring, void *bytes, size_t size);
 
 /*
- * Bytes that could be peeked at now.
+ * Bytes that could be peeked at now: it always looks, and never holds off.
  *
  *   thread    the consumer; wait-free
  */
@@ -382,7 +388,7 @@ MRING_INLINE uint64_t mring_spsc_message_bytes(uint64_t size);
  * Copy a message in.
  *
  *   size      bytes, 0 .. capacity - 8
- *   errors    full       no room now; wait_writable for mring_spsc_message_bytes(size)
+ *   errors    full       no room now: mring_spsc_wait_writable() for its message_bytes
  *             closed     either end was closed
  *             too_large  it never fits
  *   thread    the producer; wait-free, and a system call if the consumer sleeps
@@ -392,7 +398,7 @@ MRING_INLINE int mring_spsc_send(struct mring_spsc *ring, const void *message, s
 /*
  * Copy a message out; *size becomes its size.
  *
- *   room      bytes at `buffer`
+ *   room      bytes at `buffer`, which may be NULL if there are none
  *   errors    empty      there is none now
  *             eof        there is none, and the producer closed its end
  *             too_large  than `room`; *size is set, and the message stays where it is
@@ -402,8 +408,8 @@ MRING_INLINE int mring_spsc_send(struct mring_spsc *ring, const void *message, s
 MRING_INLINE int mring_spsc_recv(struct mring_spsc *ring, void *buffer, size_t room, size_t *size);
 
 /*
- * The same in place. Reserve room for a message of up to `size` bytes, NULL if there is none now;
- * then publish it, with the size that it came to be.
+ * The same in place. Reserve room for a message of up to `size` bytes, NULL if there is none now:
+ * wait or arm for its message_bytes. Then publish it, with the size that it came to be.
  *
  *   size      bytes, 0 .. capacity - 8, and not more than reserved
  *   thread    the producer; wait-free
@@ -444,12 +450,14 @@ MRING_API int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_n
  *
  * The descriptor is written to once per arming, when what was armed for has come true or the other
  * end closes; while the end is not armed, nothing is written. It then stays readable (level) until
- * the end arms again, which clears it: so edge-triggered and one-shot polling work, too. It may
- * become readable without a reason.
+ * the end arms again, which clears it: so arm after every report, or poll it edge-triggered or
+ * one-shot. It may become readable without a reason. A _wait call that sleeps ends an arming: arm
+ * again after it.
  *
- *   fd        an eventfd with O_NONBLOCK, the caller's, open for as long as it is set; less than 0:
- *             none any more. It is kept in this handle: a process in which the other end is used
- *             through another handle has to be sent the descriptor, and sets it there
+ *   fd        an eventfd with O_NONBLOCK and without EFD_SEMAPHORE, the caller's, open for as long
+ *             as it is set; less than 0: none any more. It is kept in this handle: a process in
+ *             which the other end is used through another handle has to be sent the descriptor, and
+ *             sets it there
  *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is a file, pipe
  *                          or socket
  *             >0           the system's code: EBADF
@@ -459,14 +467,14 @@ MRING_API int mring_spsc_set_eventfd(struct mring_spsc *ring, enum mring_end end
 
 /*
  * Arm: clear the descriptor, and have it signalled when `minimum` bytes can be read, or `size`
- * reserved.
+ * reserved, counted from where this end stands now.
  *
- *   returns   0      there are now: go on. It is not armed
+ *   returns   0      there are now: go on. Nothing to wait for; one more write may follow
  *             empty  (readable) it is armed
  *             full   (writable) it is armed
- *             the other answers of wait_readable, and of wait_writable: it is not armed
+ *             the other answers of wait_readable, and of wait_writable: as for 0
  *             invalid_arg  no descriptor is set; as there
- *   thread    the consumer; the producer. Wait-free (system calls)
+ *   thread    the consumer; the producer. Wait-free; system calls only if there is too little
  */
 MRING_API int mring_spsc_arm_readable(struct mring_spsc *ring, size_t minimum);
 MRING_API int mring_spsc_arm_writable(struct mring_spsc *ring, size_t size);
@@ -479,8 +487,10 @@ MRING_API int mring_spsc_arm_writable(struct mring_spsc *ring, size_t size);
  *
  *   errors    full         the ring has no room now
  *             would_block  the descriptor has nothing now
- *             eof          the descriptor is at its end; the ring is not closed by this
+ *             eof          the descriptor is at its end (or an empty datagram came); the ring is
+ *                          not closed by this
  *             closed       either end of the ring was closed
+ *             corrupt      the consumer published an impossible position
  *             invalid_arg  most is 0
  *             >0           the system's code; nothing was moved
  *   thread    the producer; one system call, repeated if a signal interrupts it; blocking if the
@@ -498,6 +508,7 @@ MRING_API int mring_spsc_fill_recv(struct mring_spsc *ring, int fd, size_t most,
  *   errors    empty        the ring has nothing now
  *             would_block  the descriptor takes nothing now
  *             eof          the ring is empty and its producer closed it
+ *             corrupt      the producer published an impossible position
  *             invalid_arg  most is 0
  *             >0           the system's code; nothing was consumed. write() to a pipe or socket
  *                          that nobody reads raises SIGPIPE, unless that is ignored; drain_send
@@ -811,10 +822,14 @@ MRING_INLINE size_t mring_spsc_pop_n(struct mring_spsc *ring, void *elements, si
 
 MRING_INLINE void mring_spsc_flush(struct mring_spsc *ring, enum mring_end end)
 {
+    struct mring_guard *guard = end == MRING_WRITE_END ? &ring->write_guard : &ring->read_guard;
+
+    mring_guard_enter(guard);
     if (end == MRING_WRITE_END && mring_batch_is_held(&ring->write_batch, ring->write_pos))
         mring_spsc_publish(ring);
     if (end == MRING_READ_END && mring_batch_is_held(&ring->read_batch, ring->read_pos))
         mring_spsc_release(ring);
+    mring_guard_leave(guard);
 }
 
 /* ---- messages */

@@ -127,8 +127,8 @@ MRING_API bool mring_os_join_barriers(void);
 /* A clock in nanoseconds that only goes forward. */
 MRING_API int64_t mring_os_now(void);
 
-/* For debug builds: a number of this process that differs in those that it forks, never 0; and an
-   address that no other living thread of this process has. */
+/* For debug builds: a number of this process, never 0, that those have not that it forks after the
+   first call; and an address that no other living thread of this process has. */
 MRING_API uint32_t mring_os_process(void);
 MRING_API const void *mring_os_thread(void);
 

@@ -10,6 +10,8 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "under_tsan.h"
+
 #include <mring/spsc.h>
 
 #include <pthread.h>
@@ -17,26 +19,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
-
-/* How a side finds out that there is something to do. */
-enum manner { WAITS, TRIES, SPINS_IN_WAIT };
+/* How a side finds out that there is something to do, and when it tells the other. */
+static const struct manner {
+    const char *name;
+    bool waits; /* or tries, over and over again */
+    unsigned flags;
+    unsigned batch_share; /* of the capacity, for both ends; 0: everything at once */
+} manners[] = {
+    { "waits", true, 0, 0 },
+    { "waits, fences", true, MRING_FENCE, 0 },
+    { "waits, batches", true, 0, 8 },
+    { "tries", false, 0, 0 },
+    { "tries, batches", false, MRING_NOWAIT, 3 },
+    { "spins in wait", true, MRING_NOWAIT, 0 },
+};
 
 struct stream {
     struct mring_spsc ring;
     uint64_t start_pos;
     uint64_t total; /* bytes to move */
-    enum manner manner;
+    const struct manner *manner;
     uint64_t sum_sent;
     uint64_t sum_received;
     const char *failure; /* the consumer's */
@@ -91,7 +93,7 @@ static unsigned char *await_room(struct stream *stream, size_t size)
 {
     unsigned char *room;
 
-    if (stream->manner != TRIES && mring_spsc_wait_writable(&stream->ring, size, -1) != 0)
+    if (stream->manner->waits && mring_spsc_wait_writable(&stream->ring, size, -1) != 0)
         return NULL;
     while ((room = mring_spsc_reserve(&stream->ring, size)) == NULL)
         sched_yield();
@@ -135,7 +137,7 @@ static size_t await_bytes(struct stream *stream, const unsigned char **bytes)
     size_t size = 0;
 
     for (;;) {
-        int64_t timeout_ns = stream->manner == TRIES ? 0 : -1;
+        int64_t timeout_ns = stream->manner->waits ? -1 : 0;
         int err = mring_spsc_wait_readable(&stream->ring, 1, timeout_ns);
         *bytes = err == 0 ? mring_spsc_peek(&stream->ring, 1, &size) : NULL;
         if (*bytes != NULL)
@@ -189,16 +191,23 @@ static void start_at(struct stream *stream, uint64_t pos)
     stream->start_pos = pos;
 }
 
-static const char *run(uint64_t capacity, enum manner manner, uint64_t start_pos, uint64_t total)
+static const char *run(uint64_t capacity, const struct manner *manner, uint64_t start_pos,
+                       uint64_t total)
 {
     struct stream stream = { .manner = manner, .total = total };
-    struct mring_args args = { .capacity = capacity, .flags = manner == WAITS ? 0 : MRING_NOWAIT };
+    struct mring_args args = { .capacity = capacity, .flags = manner->flags };
+    struct mring_tuning tuning = { .batch_bytes = manner->batch_share > 0
+                                                      ? capacity / manner->batch_share
+                                                      : 0 };
     pthread_t producer, consumer;
     int err = mring_spsc_create(&stream.ring, &args);
 
     if (err != 0)
         return mring_errname(err);
     start_at(&stream, start_pos);
+    if (mring_spsc_tune(&stream.ring, MRING_WRITE_END, &tuning) != 0 ||
+        mring_spsc_tune(&stream.ring, MRING_READ_END, &tuning) != 0)
+        abort();
     if (pthread_create(&producer, NULL, produce, &stream) != 0 ||
         pthread_create(&consumer, NULL, consume, &stream) != 0)
         abort();
@@ -214,7 +223,6 @@ static const char *run(uint64_t capacity, enum manner manner, uint64_t start_pos
 
 int main(int argc, char **argv)
 {
-    static const char *const manner_names[] = { "waits", "tries", "spins in wait" };
     static const uint64_t start_positions[] = { 0, (UINT64_C(1) << 32) - 1000, UINT64_MAX - 999 };
     const uint64_t times = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     unsigned passed = 0, failed = 0;
@@ -223,12 +231,12 @@ int main(int argc, char **argv)
         uint64_t capacity = mring_capacity(bytes, 0);
         uint64_t usual = (UINT64_C(1) << 20) + 8 * capacity;
         uint64_t total = times * (UNDER_TSAN ? usual / 4 : usual) + 12345;
-        for (int manner = WAITS; manner <= SPINS_IN_WAIT; manner++) {
+        for (size_t j = 0; j < sizeof manners / sizeof manners[0]; j++) {
             for (size_t i = 0; i < sizeof start_positions / sizeof start_positions[0]; i++) {
-                const char *failure = run(capacity, (enum manner)manner, start_positions[i], total);
+                const char *failure = run(capacity, &manners[j], start_positions[i], total);
                 if (failure != NULL)
                     printf("capacity %llu, %s, from %llu: %s\n", (unsigned long long)capacity,
-                           manner_names[manner], (unsigned long long)start_positions[i], failure);
+                           manners[j].name, (unsigned long long)start_positions[i], failure);
                 passed += failure == NULL;
                 failed += failure != NULL;
             }
