@@ -121,13 +121,12 @@ SPECIALIZED void stamps_check(struct stamps *stamps, const void *item, size_t si
 /* ---- polling --------------------------------------------------------------------------------- */
 
 /*
- * Try until it worked, and count the tries that did not. False if the run has failed, or is over.
+ * Try until it worked, and count the tries that did not, of which there were `polls` before. False
+ * if the run has failed, or is over.
  */
-SPECIALIZED bool put_polling(struct share *share, const void *item, size_t size, bench_put *put,
-                             uint64_t *failed)
+SPECIALIZED bool put_trying(struct share *share, const void *item, size_t size, bench_put *put,
+                            uint64_t *failed, uint64_t polls)
 {
-    uint64_t polls = 0;
-
     while (!put(share->end, item, size)) {
         if (!bench_idle(&share->pace, ++polls))
             return false;
@@ -136,17 +135,30 @@ SPECIALIZED bool put_polling(struct share *share, const void *item, size_t size,
     return true;
 }
 
-SPECIALIZED bool get_polling(struct share *share, void *item, size_t size, bench_get *get,
-                             uint64_t *failed)
+SPECIALIZED bool get_trying(struct share *share, void *item, size_t size, bench_get *get,
+                            uint64_t *failed, uint64_t polls)
 {
-    uint64_t polls = 0;
-
     while (!get(share->end, item, size)) {
         if (!bench_idle(&share->pace, ++polls))
             return false;
     }
     *failed += polls;
     return true;
+}
+
+/* The same where it works most often at once: then nothing is counted and no register needed. */
+SPECIALIZED bool put_polling(struct share *share, const void *item, size_t size, bench_put *put,
+                             uint64_t *failed)
+{
+    return MRING_LIKELY(put(share->end, item, size)) ||
+           (bench_idle(&share->pace, 1) && put_trying(share, item, size, put, failed, 1));
+}
+
+SPECIALIZED bool get_polling(struct share *share, void *item, size_t size, bench_get *get,
+                             uint64_t *failed)
+{
+    return MRING_LIKELY(get(share->end, item, size)) ||
+           (bench_idle(&share->pace, 1) && get_trying(share, item, size, get, failed, 1));
 }
 
 /* The same for batches: how many; 0 as above. */
@@ -494,8 +506,8 @@ SPECIALIZED void ping_loop(struct share *share, size_t size, bench_put *put, ben
     homeward.end = share->back;
     for (uint64_t number = 1; number <= share->count; number++) {
         memcpy(out, &number, sizeof number);
-        if (!put_polling(share, out, size, put, &failed) ||
-            !get_polling(&homeward, home, size, get, &failed))
+        if (!put_trying(share, out, size, put, &failed, 0) ||
+            !get_trying(&homeward, home, size, get, &failed, 0))
             break;
         mismatch |= memcmp(out, home, size) != 0;
         if (share->latency != NULL) {
@@ -517,8 +529,8 @@ SPECIALIZED void pong_loop(struct share *share, size_t size, bench_put *put, ben
 
     homeward.end = share->back;
     for (uint64_t left = share->count; left > 0; left--) {
-        if (!get_polling(share, item, size, get, &failed) ||
-            !put_polling(&homeward, item, size, put, &failed))
+        if (!get_trying(share, item, size, get, &failed, 0) ||
+            !put_trying(&homeward, item, size, put, &failed, 0))
             break;
     }
     share->failed_polls = failed;
@@ -538,7 +550,7 @@ SPECIALIZED void wake_loop(struct share *share, bench_put *put)
         if (!bench_let_sleep(&share->pace, share->sleeping, number))
             break;
         uint64_t now = bench_ticks();
-        if (!put_polling(share, &now, sizeof now, put, &failed))
+        if (!put_trying(share, &now, sizeof now, put, &failed, 0))
             break;
     }
     share->failed_polls = failed;
@@ -554,7 +566,7 @@ SPECIALIZED void sleep_loop(struct share *share, bench_get *get)
     for (uint64_t number = 1; number <= share->count; number++) {
         /* Pairs with the load in bench_let_sleep(). */
         mring_store_release_u64(share->sleeping, number);
-        if (!get_polling(share, &sent, sizeof sent, get, &failed))
+        if (!get_trying(share, &sent, sizeof sent, get, &failed, 0))
             break;
         uint64_t now = bench_ticks();
         mismatch |= sent < before || sent > now;
