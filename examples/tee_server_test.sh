@@ -49,7 +49,10 @@ await() { # await FILE: until it has something, or the server has ended
 start() { # start READER DESCRIPTORS
     rm -f listening begun printed
     "$1" < output & reader=$!
-    (ulimit -n "$2" && exec "$server" 0 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-) > output 2> errors &
+    (
+        exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- # what is inherited would count
+        ulimit -n "$2" && exec "$server" 0
+    ) > output 2> errors &
     process=$!
     await listening || return 1
     port=$(sed 's/listening on //' listening)
