@@ -1362,3 +1362,154 @@ Test(mring_spsc_io_uring, of_a_producer_hears_of_everything, .timeout = 60)
     io_uring_queue_exit(&uring);
     end_loop(loop);
 }
+
+/* ---- ways to publish ------------------------------------------------------------------------- */
+
+/* Each publishes 96 bytes, or room for them, after `prepare_batch`; the ring begins at 0. */
+static void by_commit(struct mring_spsc *ring)
+{
+    cr_assert(put(ring, 96));
+}
+
+static void by_push(struct mring_spsc *ring)
+{
+    unsigned char bytes[96] = { 0 };
+
+    cr_assert(mring_spsc_push(ring, bytes, sizeof bytes));
+}
+
+static void by_write(struct mring_spsc *ring)
+{
+    unsigned char bytes[96] = { 0 };
+
+    cr_assert_eq(mring_spsc_write(ring, bytes, sizeof bytes), sizeof bytes);
+}
+
+static void by_push_n(struct mring_spsc *ring)
+{
+    unsigned char bytes[96] = { 0 };
+
+    cr_assert_eq(mring_spsc_push_n(ring, bytes, 8, 12), 12);
+}
+
+static void by_send(struct mring_spsc *ring)
+{
+    unsigned char bytes[88] = { 0 };
+
+    cr_assert_eq(mring_spsc_send(ring, bytes, sizeof bytes), 0);
+}
+
+static void by_flush_of_writes(struct mring_spsc *ring)
+{
+    cr_assert(put(ring, 96));
+    mring_spsc_flush(ring, MRING_WRITE_END);
+}
+
+static void by_finding_no_room(struct mring_spsc *ring)
+{
+    cr_assert(put(ring, 96));
+    cr_assert_null(mring_spsc_reserve(ring, smallest()));
+}
+
+static void by_consume(struct mring_spsc *ring)
+{
+    cr_assert(take(ring, 96));
+}
+
+static void by_pop(struct mring_spsc *ring)
+{
+    unsigned char bytes[96];
+
+    cr_assert(mring_spsc_pop(ring, bytes, sizeof bytes));
+}
+
+static void by_read(struct mring_spsc *ring)
+{
+    unsigned char bytes[96];
+
+    cr_assert_eq(mring_spsc_read(ring, bytes, sizeof bytes), sizeof bytes);
+}
+
+static void by_pop_n(struct mring_spsc *ring)
+{
+    unsigned char bytes[96];
+
+    cr_assert_eq(mring_spsc_pop_n(ring, bytes, 8, 12), 12);
+}
+
+static void by_flush_of_reads(struct mring_spsc *ring)
+{
+    cr_assert(take(ring, 96));
+    mring_spsc_flush(ring, MRING_READ_END);
+}
+
+static void by_finding_no_bytes(struct mring_spsc *ring)
+{
+    size_t size;
+
+    cr_assert(take(ring, 96));
+    cr_assert_null(mring_spsc_peek(ring, smallest(), &size));
+}
+
+static const struct way {
+    const char *name;
+    enum mring_end end;
+    void (*publish)(struct mring_spsc *ring);
+    uint64_t batch_bytes;
+} ways[] = {
+    { "commit", MRING_WRITE_END, by_commit, 0 },
+    { "commit of a batch", MRING_WRITE_END, by_commit, 96 },
+    { "push", MRING_WRITE_END, by_push, 0 },
+    { "push of a batch", MRING_WRITE_END, by_push, 96 },
+    { "write", MRING_WRITE_END, by_write, 0 },
+    { "push_n", MRING_WRITE_END, by_push_n, 0 },
+    { "send", MRING_WRITE_END, by_send, 0 },
+    { "flush of writes", MRING_WRITE_END, by_flush_of_writes, 1000 },
+    { "finding no room", MRING_WRITE_END, by_finding_no_room, 1000 },
+    { "consume", MRING_READ_END, by_consume, 0 },
+    { "consume of a batch", MRING_READ_END, by_consume, 96 },
+    { "consume, with a batch and an armed producer", MRING_READ_END, by_consume, 1000 },
+    { "pop", MRING_READ_END, by_pop, 0 },
+    { "pop of a batch", MRING_READ_END, by_pop, 96 },
+    { "pop, with a batch and an armed producer", MRING_READ_END, by_pop, 1000 },
+    { "read", MRING_READ_END, by_read, 0 },
+    { "pop_n", MRING_READ_END, by_pop_n, 0 },
+    { "flush of reads", MRING_READ_END, by_flush_of_reads, 1000 },
+    { "finding no bytes", MRING_READ_END, by_finding_no_bytes, 1000 },
+};
+
+/* How often the other end's descriptor is written to when it has armed for `wanted`; 0: has not. */
+static uint64_t writes_by(const struct way *way, unsigned flags, size_t wanted)
+{
+    enum mring_end waits = other_than(way->end);
+    struct scene scene;
+
+    new_scene_at(&scene, waits, flags, 0);
+    cr_assert_eq(mring_spsc_tune(&scene.ring, way->end,
+                                 &(struct mring_tuning){ .batch_bytes = way->batch_bytes }),
+                 0);
+    if (wanted > 0 && waits == MRING_READ_END)
+        cr_assert_eq(mring_spsc_arm_readable(&scene.ring, wanted), MRING_EMPTY);
+    else if (wanted > 0)
+        cr_assert_eq(mring_spsc_arm_writable(&scene.ring, wanted), MRING_FULL);
+
+    way->publish(&scene.ring);
+
+    uint64_t writes = count_of(scene.fd);
+    mring_spsc_destroy(&scene.ring);
+    close(scene.fd);
+    return writes;
+}
+
+Test(mring_spsc_publishing, in_any_way_wakes_a_waiter_that_gets_enough_and_no_other, .timeout = 5)
+{
+    static const unsigned flags[] = { 0, MRING_FENCE };
+
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        for (size_t j = 0; j < LENGTH(flags); j++) {
+            cr_expect_eq(writes_by(&ways[i], flags[j], 96), 1, "%s", ways[i].name);
+            cr_expect_eq(writes_by(&ways[i], flags[j], 97), 0, "%s: too little", ways[i].name);
+            cr_expect_eq(writes_by(&ways[i], flags[j], 0), 0, "%s: not armed", ways[i].name);
+        }
+    }
+}

@@ -1155,6 +1155,12 @@ static bool holds(const struct mring_hold *hold)
     return hold->finds >= hold->needed;
 }
 
+/* The one copy of the inlined call. */
+static void learn(struct mring_hold *hold, uint64_t found, bool enough)
+{
+    mring_hold_learn(hold, found, enough);
+}
+
 /* Looks, one per letter: f finds 8 bytes, F 2,000, anything else none. Those before which it held
    off. */
 static size_t look(struct mring_hold *hold, const char *looks)
@@ -1163,11 +1169,7 @@ static size_t look(struct mring_hold *hold, const char *looks)
 
     for (; *looks != '\0'; looks++) {
         held += holds(hold);
-        mring_hold_learn(hold,
-                         *looks == 'f'   ? 8
-                         : *looks == 'F' ? 2000
-                                         : 0,
-                         *looks == 'f' || *looks == 'F');
+        learn(hold, *looks == 'f' ? 8 : *looks == 'F' ? 2000 : 0, *looks == 'f' || *looks == 'F');
     }
     return held;
 }
@@ -1189,10 +1191,10 @@ Test(mring_hold, never_holds_off_when_much_is_found, .timeout = 5)
     struct mring_hold hold = new_hold;
 
     for (int i = 0; i < 1000; i++)
-        mring_hold_learn(&hold, MRING_HOLD_FEW, true);
+        learn(&hold, MRING_HOLD_FEW, true);
 
     cr_expect_eq(hold.finds, 0);
-    mring_hold_learn(&hold, MRING_HOLD_FEW - 1, true);
+    learn(&hold, MRING_HOLD_FEW - 1, true);
     cr_expect_eq(hold.finds, 1);
 }
 
@@ -1231,12 +1233,12 @@ Test(mring_hold, goes_on_while_it_brings_twice_as_much, .timeout = 5)
     cr_assert_geq(hold.usual, 7);
 
     for (int i = 0; i < 100; i++) {
-        mring_hold_learn(&hold, 16, true);
+        learn(&hold, 16, true);
         cr_expect(holds(&hold));
     }
 
     cr_expect_eq(hold.needed, MRING_HOLD_NEEDED_MIN, "and it will start sooner next time");
-    mring_hold_learn(&hold, 13, true);
+    learn(&hold, 13, true);
     cr_expect_not(holds(&hold), "that was less than twice");
 }
 
@@ -1259,11 +1261,11 @@ Test(mring_hold, knows_how_much_a_look_usually_finds, .timeout = 5)
     struct mring_hold hold = { .needed = 1000 };
 
     for (int i = 0; i < 50; i++)
-        mring_hold_learn(&hold, 600, true);
+        learn(&hold, 600, true);
     cr_expect_geq(hold.usual, 590);
     cr_expect_leq(hold.usual, 600);
     for (int i = 0; i < 50; i++)
-        mring_hold_learn(&hold, 20, true);
+        learn(&hold, 20, true);
 
     cr_expect_geq(hold.usual, 20);
     cr_expect_leq(hold.usual, 21);
@@ -1533,4 +1535,92 @@ Test(mring_guard, catches_an_adopt_of_the_wrong_end, .timeout = 10)
 
     assert_is_caught(adopt_the_other_end, &ring, "write end");
     mring_spsc_destroy(&ring);
+}
+
+/* ---- hold-off, in place ---------------------------------------------------------------------- */
+
+/* A stream in which that end finds `size` bytes, or room for them, each time it looks. */
+static void stream(struct mring_spsc *ring, enum mring_end end, size_t size, unsigned count)
+{
+    unsigned char bytes[2048] = { 0 };
+
+    for (unsigned i = 0; i < count; i++) {
+        if (end == MRING_READ_END)
+            cr_assert(mring_spsc_push(ring, bytes, size));
+        cr_assert(mring_spsc_pop(ring, bytes, size));
+        if (end == MRING_WRITE_END)
+            cr_assert(mring_spsc_push(ring, bytes, size));
+    }
+}
+
+static const struct mring_hold *hold_of(const struct mring_spsc *ring, enum mring_end end)
+{
+    return end == MRING_WRITE_END ? &ring->write_hold : &ring->read_hold;
+}
+
+/* Empty for the consumer, full for the producer, whose looks are what a test is about. */
+static struct mring_spsc ring_for(enum mring_end end)
+{
+    struct mring_spsc ring = new_ring(0);
+
+    if (end == MRING_WRITE_END)
+        cr_assert(put(&ring, smallest()));
+    return ring;
+}
+
+static const enum mring_end both_ends[] = { MRING_WRITE_END, MRING_READ_END };
+
+Test(mring_spsc_hold, is_on_while_an_end_finds_little_and_then_much, .timeout = 5)
+{
+    for (size_t i = 0; i < 2; i++) {
+        enum mring_end end = both_ends[i];
+        struct mring_spsc ring = ring_for(end);
+
+        stream(&ring, end, 8, MRING_HOLD_NEEDED_MIN);
+        cr_expect_eq(hold_of(&ring, end)->finds, MRING_HOLD_NEEDED_MIN, "it holds off");
+        stream(&ring, end, 512, 1);
+
+        cr_expect_eq(hold_of(&ring, end)->finds, MRING_HOLD_NEEDED_MIN, "that was worth it");
+        cr_expect_eq(hold_of(&ring, end)->needed, MRING_HOLD_NEEDED_MIN);
+        mring_spsc_destroy(&ring);
+    }
+}
+
+Test(mring_spsc_hold, takes_more_finds_each_time_that_it_was_not_worth_it, .timeout = 5)
+{
+    for (size_t i = 0; i < 2; i++) {
+        enum mring_end end = both_ends[i];
+        struct mring_spsc ring = ring_for(end);
+
+        for (uint32_t needed = MRING_HOLD_NEEDED_MIN; needed < MRING_HOLD_NEEDED_MAX; needed *= 2) {
+            stream(&ring, end, 8, needed);
+            cr_expect_eq(hold_of(&ring, end)->finds, needed);
+            stream(&ring, end, 8, 1);
+            cr_expect_eq(hold_of(&ring, end)->finds, 0);
+        }
+        stream(&ring, end, 8, MRING_HOLD_NEEDED_MAX + 1);
+
+        cr_expect_eq(hold_of(&ring, end)->needed, MRING_HOLD_NEEDED_MAX, "there is a limit");
+        mring_spsc_destroy(&ring);
+    }
+}
+
+Test(mring_spsc_hold, is_off_where_looks_are_in_vain_or_find_much, .timeout = 5)
+{
+    unsigned char byte = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        enum mring_end end = both_ends[i];
+        struct mring_spsc ring = ring_for(end);
+
+        for (unsigned j = 0; j < 100; j++) {
+            stream(&ring, end, 8, 1);
+            cr_assert_not(end == MRING_WRITE_END ? mring_spsc_push(&ring, &byte, 1)
+                                                 : mring_spsc_pop(&ring, &byte, 1));
+            stream(&ring, end, 2048, 1);
+        }
+
+        cr_expect_lt(hold_of(&ring, end)->finds, 2);
+        mring_spsc_destroy(&ring);
+    }
 }

@@ -76,6 +76,12 @@ Test(mring_os_sleep, ends_after_the_timeout, .timeout = 5)
     cr_expect_lt(longest, 3 * SECOND);
 }
 
+/* The one copy of the inlined call. */
+static void wake(struct mring_event *event, int fd)
+{
+    mring_event_wake(event, fd);
+}
+
 /* As a ring does it that says nothing about positions. */
 static uint32_t prepare(struct mring_event *event)
 {
@@ -85,7 +91,7 @@ static uint32_t prepare(struct mring_event *event)
 static void notify(struct mring_event *event)
 {
     if (mring_event_is_armed(event, MRING_FENCING_BOTH_SIDES))
-        mring_event_wake(event, -1);
+        wake(event, -1);
 }
 
 /* Sleep until woken, without the safety of a short timeout. */
@@ -403,7 +409,7 @@ Test(mring_event_is_armed, tells_an_announcement_from_none, .timeout = 5)
         cr_expect_not(mring_event_is_armed(&event, fencings[i]));
         mring_event_prepare(&event, 10, MRING_MANNER_SLEEP, fencings[i]);
         cr_expect(mring_event_is_armed(&event, fencings[i]));
-        mring_event_wake(&event, -1);
+        wake(&event, -1);
         cr_expect_not(mring_event_is_armed(&event, fencings[i]));
     }
 }
@@ -507,7 +513,7 @@ Test(mring_event_wake, signals_a_descriptor_when_that_is_waited_for, .timeout = 
     int fd = new_eventfd(0);
     mring_event_prepare(&event, 10, MRING_MANNER_DESCRIPTOR, MRING_FENCING_BOTH_SIDES);
 
-    mring_event_wake(&event, fd);
+    wake(&event, fd);
 
     cr_expect_eq(count_of(fd), 1);
     cr_expect_eq(event.epoch.value, 6);
@@ -535,7 +541,7 @@ Test(mring_event_wake, wakes_the_sleepers_when_no_descriptor_is_waited_for_or_th
             usleep(1000);
         usleep(20000); /* from the announcement into the kernel */
 
-        mring_event_wake(&manner.event, rows[i].has_fd ? fd : -1);
+        wake(&manner.event, rows[i].has_fd ? fd : -1);
 
         pthread_join(thread, NULL);
         cr_expect_eq(count_of(fd), 0, "row %zu", i);
