@@ -35,6 +35,9 @@ int mring_io_input(const struct io *io, void *bytes, size_t size, size_t *count)
 {
     ssize_t moved;
 
+    /* recv() would return more than it has written. */
+    if (io->flags & MSG_TRUNC)
+        return MMAP_INVALID_ARG;
     do {
         moved = input_once(io, bytes, size < MOST ? size : MOST);
     } while (moved < 0 && errno == EINTR);
@@ -59,14 +62,19 @@ int mring_io_output(const struct io *io, const void *bytes, size_t size, size_t 
 
 /*
  * Writing to a pipe or socket whose reader is gone raises a signal, and what was written stays
- * there until all of it has been read: an eventfd, which is no file of any type, does neither.
+ * there until all of it has been read: an eventfd does neither. It is no file of any type; and of
+ * those only an eventfd takes 8 bytes, of which zeros add nothing.
  */
 int mring_io_check_eventfd(int fd)
 {
+    uint64_t nothing = 0;
     struct stat status;
     int flags = fcntl(fd, F_GETFL);
 
     if (flags < 0 || fstat(fd, &status) != 0)
         return errno;
-    return (status.st_mode & S_IFMT) == 0 && (flags & O_NONBLOCK) ? 0 : MMAP_INVALID_ARG;
+    if ((status.st_mode & S_IFMT) != 0 || !(flags & O_NONBLOCK) ||
+        write(fd, &nothing, sizeof nothing) != sizeof nothing)
+        return MMAP_INVALID_ARG;
+    return 0;
 }

@@ -95,20 +95,35 @@ static bool can_fence(const struct ring_header *header)
 }
 
 /* The shortest of some tries: whatever disturbs one makes it longer. */
-static uint32_t measure_pauses_per_us(void)
+static int64_t measure_pauses(uint32_t pauses)
 {
-    enum { TRIES = 8, PAUSES = 64 };
+    enum { TRIES = 3 };
     int64_t shortest = INT64_MAX;
 
     for (int i = 0; i < TRIES; i++) {
         int64_t start = mring_os_now();
-        for (int j = 0; j < PAUSES; j++)
+        for (uint32_t j = 0; j < pauses; j++)
             mring_pause();
         int64_t elapsed = mring_os_now() - start;
         if (elapsed < shortest)
             shortest = elapsed;
     }
-    return (uint32_t)(PAUSES * 1000 / (shortest > 0 ? shortest : 1) + 1);
+    return shortest;
+}
+
+/* With so many that a clock of a few 100 ns is fine enough. */
+static uint32_t measure_pauses_per_us(void)
+{
+    const int64_t enough_ns = 5000;
+    const uint32_t most = 1 << 20;
+    uint32_t pauses = 32;
+    int64_t elapsed;
+
+    do {
+        pauses *= 2;
+        elapsed = measure_pauses(pauses);
+    } while (elapsed < enough_ns && pauses < most);
+    return (uint32_t)((int64_t)pauses * 1000 / (elapsed > 0 ? elapsed : 1) + 1);
 }
 
 uint32_t mring_ring_pauses(int64_t ns)

@@ -216,7 +216,10 @@ int mring_spsc_tune(struct mring_spsc *ring, enum mring_end end, const struct mr
 
     if (tuning->batch_bytes > ring->capacity || hold_ns > HOLD_NS_MAX)
         return MMAP_INVALID_ARG;
-    mring_spsc_flush(ring, end);
+    if (writes)
+        mring_spsc_publish_held(ring);
+    else
+        mring_spsc_release_held(ring);
     *batch = (struct mring_batch){ tuning->batch_bytes, writes ? ring->write_pos : ring->read_pos };
     *spin = (struct mring_spin){ .spin_ns = tuning->spin_ns };
     *hold = hold_for(hold_ns);
@@ -245,8 +248,7 @@ bool mring_spsc_find_room(struct mring_spsc *ring, size_t size)
 {
     uint64_t before = ring->read_pos_seen;
 
-    if (mring_batch_is_held(&ring->write_batch, ring->write_pos))
-        mring_spsc_publish(ring);
+    mring_spsc_publish_held(ring);
     mring_hold_off(&ring->write_hold);
     mring_spsc_refresh_room(ring);
 
@@ -262,8 +264,7 @@ bool mring_spsc_find_bytes(struct mring_spsc *ring, size_t minimum)
 {
     uint64_t before = ring->write_pos_seen;
 
-    if (mring_batch_is_held(&ring->read_batch, ring->read_pos))
-        mring_spsc_release(ring);
+    mring_spsc_release_held(ring);
     mring_hold_off(&ring->read_hold);
     mring_spsc_refresh_bytes(ring);
 
@@ -490,6 +491,12 @@ int mring_spsc_set_eventfd(struct mring_spsc *ring, enum mring_end end, int fd)
     if (err != 0)
         return err;
     *(end == MRING_WRITE_END ? &ring->write_fd : &ring->read_fd) = fd >= 0 ? fd : -1;
+
+    /* The other end may have published before it had the descriptor, and woken nobody. Relaxed:
+       whoever published for somebody armed has seen manner, here or in a process before. */
+    uint32_t manner = mring_load_relaxed_u32(&side_of(ring, end)->event.manner);
+    if (fd >= 0 && manner == MRING_MANNER_DESCRIPTOR)
+        mring_os_signal(fd);
     return 0;
 }
 
@@ -528,13 +535,12 @@ int mring_spsc_arm_readable(struct mring_spsc *ring, size_t minimum)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
-/* The ring has nothing for the descriptor; as find_room and find_bytes do in that case. */
-static int miss(struct mring_spsc *ring, const struct waiter *waiter, int err)
+/* Nothing was moved: so what was held back is not to wait for what may come. */
+static int moved_nothing(struct mring_spsc *ring, const struct waiter *waiter, int err)
 {
-    if (err == MRING_TIMED_OUT) {
-        mring_spsc_flush(ring, waiter->end);
+    mring_spsc_flush(ring, waiter->end);
+    if (err == MRING_TIMED_OUT)
         mring_counter_add(&waiter->counters->misses, 1);
-    }
     return answer(err, waiter->not_yet);
 }
 
@@ -545,15 +551,14 @@ static int fill(struct mring_spsc *ring, const struct io *io, size_t most, size_
     size_t count;
 
     if (err != 0)
-        return miss(ring, &producer, err);
-    size_t size = mring_spsc_writable(ring);
-    if (size > most)
-        size = most;
+        return moved_nothing(ring, &producer, err);
+    mring_spsc_refresh_room(ring);
+    size_t room = (size_t)mring_spsc_room_seen(ring), size = room < most ? room : most;
     err = mring_io_input(io, mring_spsc_reserve(ring, size), size, &count);
+    if (err == 0 && count == 0)
+        err = MRING_EOF;
     if (err != 0)
-        return err;
-    if (count == 0)
-        return MRING_EOF;
+        return moved_nothing(ring, &producer, err);
     mring_spsc_commit(ring, count);
     *moved = count;
     return 0;
@@ -576,13 +581,12 @@ static int drain(struct mring_spsc *ring, const struct io *io, size_t most, size
     size_t count;
 
     if (err != 0)
-        return miss(ring, &consumer, err);
-    size_t size = mring_spsc_readable(ring);
-    if (size > most)
-        size = most;
+        return moved_nothing(ring, &consumer, err);
+    mring_spsc_refresh_bytes(ring);
+    size_t bytes = (size_t)mring_spsc_bytes_seen(ring), size = bytes < most ? bytes : most;
     err = mring_io_output(io, mring_spsc_read_end(ring), size, &count);
     if (err != 0)
-        return err;
+        return moved_nothing(ring, &consumer, err);
     mring_spsc_consume(ring, count);
     *moved = count;
     return 0;

@@ -101,10 +101,3 @@ uint32_t mring_os_process(void)
     pthread_once(&once, watch_forks);
     return process_number;
 }
-
-const void *mring_os_thread(void)
-{
-    static _Thread_local char here;
-
-    return &here;
-}

@@ -31,8 +31,15 @@
  *
  * MRING_INTERNAL marks the accessors that those calls are made of; they have no symbol of their
  * own.
+ *
+ * What is optimized inlines all of them, and what is not calls all of them: so the checks of debug
+ * builds (struct mring_guard) see either every call of a program or none.
  */
-#define MRING_INLINE   MRING_API inline
+#ifdef __OPTIMIZE__
+#define MRING_INLINE MRING_API inline __attribute__((always_inline))
+#else
+#define MRING_INLINE MRING_API inline
+#endif
 #define MRING_INTERNAL inline __attribute__((always_inline))
 
 /* A condition that holds nearly always. */

@@ -208,14 +208,14 @@ MRING_INTERNAL void mring_hold_learn(struct mring_hold *hold, uint64_t found, bo
 }
 
 /*
- * Debug builds, those without NDEBUG, check by assert() that an end is used by one thread at a
- * time, that whoever commits has reserved, and that no process uses an end that it has got by
- * fork() from one that used it before. In other builds the members are there and unused.
+ * Debug builds, those without NDEBUG, check by assert() that an end is not used by two threads at
+ * once, that what is committed was reserved (which two producers in turn break, too), and that no
+ * process uses an end that it has got by fork() from one that used it before. In other builds the
+ * members are there and unused.
  */
 struct mring_guard {
     mring_atomic_u32 busy; /* calls of this end that run now */
     uint32_t process;      /* the one that uses the end; 0: nobody has */
-    const void *thread;    /* the one that reserved */
     uint64_t reserved;     /* bytes that may be committed */
 };
 
@@ -251,11 +251,12 @@ MRING_INTERNAL void mring_guard_leave(struct mring_guard *guard)
 #endif
 }
 
+/* A reservation holds until the next commit, whatever else is asked for before it. */
 MRING_INTERNAL void mring_guard_reserve(struct mring_guard *guard, uint64_t size)
 {
 #if MRING_GUARDED
-    guard->thread = mring_os_thread();
-    guard->reserved = size;
+    if (guard->reserved < size)
+        guard->reserved = size;
 #else
     (void)guard;
     (void)size;
@@ -266,8 +267,6 @@ MRING_INTERNAL void mring_guard_commit(struct mring_guard *guard, uint64_t size)
 {
 #if MRING_GUARDED
     assert(size <= guard->reserved && "more is committed than was reserved");
-    assert((size == 0 || guard->thread == mring_os_thread()) &&
-           "what one thread reserved is committed by another: two producers?");
     guard->reserved = 0;
 #else
     (void)guard;

@@ -124,13 +124,12 @@ MRING_API void mring_os_barrier(void);
 /* Take part in such barriers, and all processes forked from here on. False: the system has none. */
 MRING_API bool mring_os_join_barriers(void);
 
-/* A clock in nanoseconds that only goes forward. */
+/* A clock in nanoseconds that only goes forward; that of deadlines, too. */
 MRING_API int64_t mring_os_now(void);
 
 /* For debug builds: a number of this process, never 0, that those have not that it forks after the
-   first call; and an address that no other living thread of this process has. */
+   first call. */
 MRING_API uint32_t mring_os_process(void);
-MRING_API const void *mring_os_thread(void);
 
 /* ---- the waiter ------------------------------------------------------------------------------ */
 

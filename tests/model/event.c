@@ -12,7 +12,7 @@
  *   WANTED=MESSAGES   the waiter waits for all messages at once and not for the next one
  *   DESCRIPTOR        it waits for a descriptor
  *   BARRIER           for a checker only: W3 is mring_os_barrier(), N1 nothing. The notifier
- *                     executes a fence for it at any of its steps: all of them are explored
+ *                     executes a fence for it before, at or after its fence N1, and at its end
  *   DEATH=0, 1, 2     whoever notifies of the first message dies after N2, N3, N4; what comes then
  *                     is another notifier's
  *

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sleeping on a byte ring, over the real wait loop of src/spsc.c: one side waits for what the other
- * one does once. As in event.c, a sleeper is a flag behind a lock; whoever is asleep when all is
- * done would be so for ever.
+ * Sleeping on a byte ring, over the real wait loop and the real arming of src/spsc.c: one side
+ * waits for what the other one does. As in event.c, a sleeper is a flag behind a lock, and so is a
+ * descriptor; whoever is asleep when all is done would be so for ever.
  *
- * Options: -DMODEL_SIDE=1 only the consumer waits, 2 only the producer; 3, both, one after the
- * other, is the default. Controls that must fail: BREAK_W2, BREAK_W3, BREAK_N1, BREAK_N3.
+ * Options:
+ *   MODEL_SIDE=1, 2  only the consumer waits, only the producer; 3, both, one after the other, is
+ *                    the default
+ *   ARMS             the waiter arms twice, and polls a descriptor each time
+ *   BATCH            the other side defers publication: the producer, who then finds no room; the
+ *                    consumer, who then has drained the ring
+ *
+ * Controls that must fail: BREAK_W2, BREAK_W3, BREAK_N1, BREAK_N3 (without ARMS).
  */
 #include "model.h"
 
@@ -16,6 +22,12 @@
 #endif
 
 enum { CAPACITY = 1, TIMEOUT_NS = 1 };
+
+#ifdef BATCH
+enum { BATCH_BYTES = 2 };
+#else
+enum { BATCH_BYTES = 0 };
+#endif
 
 static unsigned char data[CAPACITY];
 static struct mring_side write_side, read_side;
@@ -50,17 +62,26 @@ int64_t mring_os_now(void)
     return now_ns;
 }
 
-/* What a wait does not call; it is here so that the library's own are not linked. */
+static bool readable;
+
 void mring_os_signal(int fd)
 {
     (void)fd;
+    pthread_mutex_lock(&queue_lock);
+    readable = true;
+    asleep = false;
+    pthread_mutex_unlock(&queue_lock);
 }
 
 void mring_os_clear(int fd)
 {
     (void)fd;
+    pthread_mutex_lock(&queue_lock);
+    readable = false;
+    pthread_mutex_unlock(&queue_lock);
 }
 
+/* What a wait does not call; it is here so that the library's own are not linked. */
 void mring_os_barrier(void)
 {
 }
@@ -75,12 +96,16 @@ uint32_t mring_os_process(void)
     return 1;
 }
 
-const void *mring_os_thread(void)
+#ifdef ARMS
+/* Whether a poll loop would sleep now; then it does. */
+static bool poll_descriptor(void)
 {
-    static _Thread_local char here;
-
-    return &here;
+    pthread_mutex_lock(&queue_lock);
+    bool sleeps = asleep = !readable;
+    pthread_mutex_unlock(&queue_lock);
+    return sleeps;
 }
+#endif
 
 static void reset_event(struct mring_event *event)
 {
@@ -103,12 +128,15 @@ static void reset(uint64_t bytes)
     ring.write_side = &write_side;
     ring.read_side = &read_side;
     ring.fencing = MRING_FENCING_BOTH_SIDES;
-    ring.write_fd = ring.read_fd = -1;
     ring.write_pos = ring.write_pos_seen = bytes;
     ring.read_pos = ring.read_pos_seen = 0;
     ring.write_spin.debt = ring.read_spin.debt = MRING_SPIN_DEBT_LIMIT + 1;
     ring.write_spin.waits = ring.read_spin.waits = 0;
-    asleep = false;
+    ring.write_fd = ring.read_fd = 0;
+    ring.write_batch.bytes = ring.read_batch.bytes = BATCH_BYTES;
+    ring.write_batch.published = bytes;
+    ring.read_batch.published = 0;
+    asleep = readable = false;
     now_ns = 0;
 }
 
@@ -119,9 +147,25 @@ static void *put(void *context)
     model_require(room != NULL, "the ring has room");
     room[0] = 1;
     mring_spsc_commit(&ring, 1);
+    if (BATCH_BYTES > 0)
+        model_require(mring_spsc_reserve(&ring, 1) == NULL, "the ring is full");
     return context;
 }
 
+#ifdef ARMS
+static void *await_bytes(void *context)
+{
+    for (int i = 0; i < 2; i++) {
+        int err = mring_spsc_arm_readable(&ring, 1);
+        if (err == 0)
+            break;
+        model_require(err == MRING_EMPTY, "bytes or none are the answers");
+        if (poll_descriptor())
+            break;
+    }
+    return context;
+}
+#else
 static void *await_bytes(void *context)
 {
     int err = mring_spsc_wait_readable(&ring, 1, TIMEOUT_NS);
@@ -129,6 +173,7 @@ static void *await_bytes(void *context)
     model_require(err == 0 || err == MRING_TIMED_OUT, "bytes or none are the answers");
     return context;
 }
+#endif
 
 static void *take(void *context)
 {
@@ -139,6 +184,20 @@ static void *take(void *context)
     return context;
 }
 
+#ifdef ARMS
+static void *await_room(void *context)
+{
+    for (int i = 0; i < 2; i++) {
+        int err = mring_spsc_arm_writable(&ring, 1);
+        if (err == 0)
+            break;
+        model_require(err == MRING_FULL, "room or none are the answers");
+        if (poll_descriptor())
+            break;
+    }
+    return context;
+}
+#else
 static void *await_room(void *context)
 {
     int err = mring_spsc_wait_writable(&ring, 1, TIMEOUT_NS);
@@ -146,6 +205,7 @@ static void *await_room(void *context)
     model_require(err == 0 || err == MRING_TIMED_OUT, "room or none are the answers");
     return context;
 }
+#endif
 
 static void scenario(void)
 {

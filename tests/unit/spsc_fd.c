@@ -861,3 +861,57 @@ Test(mring_spsc_drain, holds_back_what_it_consumed_until_a_batch_has_come_togeth
     close_channel(&channel);
     mring_spsc_destroy(&ring);
 }
+
+Test(mring_spsc_fill, publishes_what_was_held_back_when_the_descriptor_has_nothing, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring();
+    struct channel channel = new_channel(PIPE, true);
+    size_t moved = UNTOUCHED;
+    cr_assert_eq(
+        mring_spsc_tune(&ring, MRING_WRITE_END, &(struct mring_tuning){ .batch_bytes = 100 }), 0);
+    write_in(&channel, 0, 18);
+    cr_assert_eq(fill(&ring, &channel, 100, &moved), 0);
+
+    cr_expect_eq(fill(&ring, &channel, 100, &moved), MRING_WOULD_BLOCK);
+
+    cr_expect(ring_has(&ring, 0, 18));
+    close_channel(&channel);
+    mring_spsc_destroy(&ring);
+}
+
+Test(mring_spsc_drain, publishes_what_was_held_back_when_the_descriptor_takes_nothing, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring();
+    struct channel channel = new_channel(PIPE, true);
+    size_t moved = UNTOUCHED;
+    cr_assert_eq(fcntl(channel.in, F_SETPIPE_SZ, 4096), 4096);
+    cr_assert_eq(
+        mring_spsc_tune(&ring, MRING_READ_END, &(struct mring_tuning){ .batch_bytes = smallest() }),
+        0);
+    write_in(&channel, 0, 4000);
+    write_bytes(&ring, smallest());
+    cr_assert_eq(drain(&ring, &channel, 96, &moved), 0);
+
+    cr_expect_eq(drain(&ring, &channel, 96, &moved), MRING_WOULD_BLOCK);
+
+    cr_expect_eq(mring_spsc_writable(&ring), 96);
+    close_channel(&channel);
+    mring_spsc_destroy(&ring);
+}
+
+/* It would have recv() return more than it has written. */
+Test(mring_spsc_fill_recv, refuses_to_be_told_the_length_of_what_was_cut_off, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring();
+    struct channel channel = new_packets();
+    size_t moved = UNTOUCHED;
+    write_in(&channel, 0, 200);
+
+    int err = mring_spsc_fill_recv(&ring, channel.out, 100, MSG_TRUNC, &moved);
+
+    cr_expect_eq(err, MMAP_INVALID_ARG);
+    cr_expect_eq(moved, UNTOUCHED);
+    cr_expect_eq(mring_spsc_readable(&ring), 0);
+    close_channel(&channel);
+    mring_spsc_destroy(&ring);
+}

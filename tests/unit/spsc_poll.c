@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +212,7 @@ Test(mring_spsc_set_eventfd, takes_nothing_but_an_eventfd_that_does_not_block, .
         { "file", open(support_path("file"), O_CREAT | O_RDWR | O_NONBLOCK | O_CLOEXEC, 0600) },
         { "folder", open(support_folder(), O_RDONLY | O_NONBLOCK | O_CLOEXEC) },
         { "device", open("/dev/null", O_RDWR | O_NONBLOCK | O_CLOEXEC) },
+        { "timer", timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC) },
     };
 
     for (size_t i = 0; i < LENGTH(rows); i++) {
@@ -297,6 +299,7 @@ Test(mring_spsc_set_eventfd, puts_another_one_in_its_place, .timeout = 5)
 
         cr_expect_eq(mring_spsc_set_eventfd(&scene.ring, ends[i], fd), 0);
 
+        cr_expect_eq(count_of(fd), 1, "%s: something may have been missed", name_of(ends[i]));
         cr_assert(give(&scene.ring, ends[i], 1));
         cr_expect_eq(count_of(scene.fd), 0, "%s", name_of(ends[i]));
         cr_expect_eq(count_of(fd), 1, "%s: the arming goes over to it", name_of(ends[i]));
@@ -1361,6 +1364,31 @@ Test(mring_spsc_io_uring, of_a_producer_hears_of_everything, .timeout = 60)
         cr_expect_eq(loop->received[i], MESSAGES / RINGS, "ring %u", i);
     io_uring_queue_exit(&uring);
     end_loop(loop);
+}
+
+/* ---- a descriptor that comes late ------------------------------------------------------------ */
+
+/* The other end's handle publishes, in vain, before it is given the descriptor. */
+Test(mring_spsc_set_eventfd, signals_at_once_if_something_may_have_been_missed, .timeout = 5)
+{
+    const char *tagname = support_tagname("ring");
+    struct mring_args args = { .tagname = tagname, .capacity = smallest() };
+    struct mring_spsc producer, consumer;
+    int fd = new_eventfd();
+    cr_assert_eq(mring_spsc_open(&consumer, &args), 0);
+    cr_assert_eq(mring_spsc_open(&producer, &args), 0);
+    cr_assert_eq(mring_spsc_set_eventfd(&consumer, MRING_READ_END, fd), 0);
+    cr_assert_not(is_readable(fd), "nobody has armed");
+    cr_assert_eq(mring_spsc_arm_readable(&consumer, 1), MRING_EMPTY);
+    cr_assert(put(&producer, 10));
+    cr_assert_not(is_readable(fd), "it has no descriptor");
+
+    cr_expect_eq(mring_spsc_set_eventfd(&producer, MRING_READ_END, fd), 0);
+
+    cr_expect(is_readable(fd));
+    mring_spsc_destroy(&producer);
+    mring_spsc_destroy(&consumer);
+    close(fd);
 }
 
 /* ---- ways to publish ------------------------------------------------------------------------- */

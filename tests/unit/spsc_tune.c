@@ -1384,30 +1384,76 @@ Test(mring_guard, catches_a_commit_of_more_than_was_reserved, .timeout = 20)
     }
 }
 
-/* Not in a child, as ThreadSanitizer has no threads in one. */
-#if MRING_GUARDED
-static void *reserve_in_thread(void *context)
+static const char *commit_as_two_producers_in_turn(void *context)
 {
-    mring_spsc_reserve(context, 10);
+    mring_spsc_reserve(context, 10); /* the one */
+    mring_spsc_reserve(context, 10); /* the other */
+    mring_spsc_commit(context, 10);
+    mring_spsc_commit(context, 10);
     return NULL;
 }
 
-Test(mring_guard, catches_a_commit_of_what_another_thread_reserved, .timeout = 10,
-     .signal = SIGABRT)
+Test(mring_guard, catches_two_producers_in_turn, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+
+    assert_is_caught(commit_as_two_producers_in_turn, &ring, "two producers");
+    mring_spsc_destroy(&ring);
+}
+
+Test(mring_guard, lets_a_reservation_stand_until_the_next_commit, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    size_t count = 1;
+    cr_assert(put(&ring, 1));
+    cr_assert_not_null(mring_spsc_reserve(&ring, 100));
+    cr_expect_null(mring_spsc_reserve(&ring, smallest()));
+    cr_expect_null(mring_spsc_reserve_n(&ring, smallest(), &count));
+    cr_expect_not_null(mring_spsc_reserve(&ring, 5));
+    mring_spsc_commit(&ring, 60);
+
+    cr_expect_eq(mring_spsc_readable(&ring), 61);
+    mring_spsc_destroy(&ring);
+}
+
+static void *reserve_in_thread(void *context)
+{
+    return mring_spsc_reserve(context, 10);
+}
+
+/* As with requests that one thread prepares and another one completes. */
+Test(mring_guard, lets_another_thread_commit_what_was_reserved_before, .timeout = 10)
 {
     struct mring_spsc ring = new_ring(0);
     pthread_t thread;
+    void *room = NULL;
     cr_assert_eq(pthread_create(&thread, NULL, reserve_in_thread, &ring), 0);
-    pthread_join(thread, NULL);
+    pthread_join(thread, &room);
+    cr_assert_not_null(room);
 
-    mring_spsc_commit(&ring, 1);
+    mring_spsc_commit(&ring, 10);
+
+    cr_expect_eq(mring_spsc_readable(&ring), 10);
+    mring_spsc_destroy(&ring);
 }
-#else
-Test(mring_guard, catches_a_commit_of_what_another_thread_reserved, .timeout = 10)
+
+static const char *read_after_fork(void *context)
 {
-    cr_skip_test("this build has no guards: NDEBUG is set");
+    EXPECT(mring_spsc_readable(context) == 0);
+    EXPECT(mring_spsc_writable(context) == smallest());
+    return NULL;
 }
-#endif
+
+Test(mring_guard, lets_a_forked_process_use_ends_that_were_only_tuned, .timeout = 10)
+{
+    struct mring_spsc ring = new_ring(0);
+    cr_assert_eq(tune_batch(&ring, MRING_READ_END, 100), 0);
+    cr_assert_eq(tune_batch(&ring, MRING_WRITE_END, 100), 0);
+
+    ASSERT_CHILD(support_child(read_after_fork, &ring));
+
+    mring_spsc_destroy(&ring);
+}
 
 static void *put_in_thread(void *context)
 {
@@ -1623,4 +1669,33 @@ Test(mring_spsc_hold, is_off_where_looks_are_in_vain_or_find_much, .timeout = 5)
         cr_expect_lt(hold_of(&ring, end)->finds, 2);
         mring_spsc_destroy(&ring);
     }
+}
+
+/* ---- looking for news without asking for anything -------------------------------------------- */
+
+Test(mring_spsc_readable, publishes_what_was_held_back_if_there_is_nothing_new, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    cr_assert_eq(tune_batch(&ring, MRING_READ_END, 1000), 0);
+    cr_assert(put(&ring, smallest()));
+    cr_assert(take(&ring, 100));
+    cr_assert_eq(mring_spsc_writable(&ring), 0);
+
+    cr_expect_eq(mring_spsc_readable(&ring), smallest() - 100);
+
+    cr_expect_eq(mring_spsc_writable(&ring), 100);
+    mring_spsc_destroy(&ring);
+}
+
+Test(mring_spsc_writable, publishes_what_was_held_back_if_there_is_no_more_room, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    cr_assert_eq(tune_batch(&ring, MRING_WRITE_END, 1000), 0);
+    cr_assert(put(&ring, 100));
+    cr_assert_eq(mring_spsc_readable(&ring), 0);
+
+    cr_expect_eq(mring_spsc_writable(&ring), smallest() - 100);
+
+    cr_expect_eq(mring_spsc_readable(&ring), 100);
+    mring_spsc_destroy(&ring);
 }

@@ -808,3 +808,26 @@ Test(mring_spsc_arm, answers_what_the_second_look_finds, .timeout = 10)
         close(fd);
     }
 }
+
+/* A sleep that went on to the end of its slice would take 50 ms. The shortest of some tries. */
+Test(mring_spsc_wait_readable, sleeps_no_longer_than_its_timeout, .timeout = 10)
+{
+    struct mring_spsc ring = { 0 };
+    int64_t shortest = INT64_MAX;
+    cr_assert_eq(mring_spsc_create(&ring, &(struct mring_args){ .capacity = mring_capacity(1, 0) }),
+                 0);
+    cr_assert_eq(mring_spsc_tune(&ring, MRING_READ_END, &(struct mring_tuning){ .spin_ns = -1 }),
+                 0);
+
+    for (int i = 0; i < 10; i++) {
+        int64_t start = mring_os_now();
+        cr_expect_eq(mring_spsc_wait_readable(&ring, 1, 5000000), MRING_TIMED_OUT);
+        int64_t elapsed = mring_os_now() - start;
+        cr_expect_geq(elapsed, 5000000);
+        if (elapsed < shortest)
+            shortest = elapsed;
+    }
+
+    cr_expect_lt(shortest, 40000000);
+    mring_spsc_destroy(&ring);
+}

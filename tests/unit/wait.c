@@ -334,31 +334,6 @@ Test(mring_os_process, differs_in_forked_processes, .timeout = 20)
     cr_expect_eq(mring_os_process(), processes.parent);
 }
 
-static void *report_thread(void *context)
-{
-    const void **thread = context;
-
-    thread[0] = mring_os_thread();
-    thread[1] = mring_os_thread();
-    return NULL;
-}
-
-Test(mring_os_thread, differs_between_living_threads, .timeout = 5)
-{
-    const void *theirs[2] = { NULL, NULL };
-    const void *ours = mring_os_thread();
-    pthread_t thread;
-    cr_assert_eq(pthread_create(&thread, NULL, report_thread, theirs), 0);
-
-    pthread_join(thread, NULL);
-
-    cr_expect_not_null(ours);
-    cr_expect_eq(mring_os_thread(), ours);
-    cr_expect_not_null(theirs[0]);
-    cr_expect_eq(theirs[0], theirs[1]);
-    cr_expect_neq(theirs[0], ours);
-}
-
 /* ---- the eventcount -------------------------------------------------------------------------- */
 
 Test(mring_event_prepare, announces_and_returns_the_epoch, .timeout = 5)
