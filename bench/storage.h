@@ -66,7 +66,9 @@ static inline int plain_create(struct mring_spsc *ring, uint64_t capacity, uint6
         .read_side = &sides[1],
         .map = map,
     };
-    return 0;
+    /* It holds off as the library's own does. */
+    err = mring_spsc_tune(ring, MRING_WRITE_END, &(struct mring_tuning){ 0 });
+    return err != 0 ? err : mring_spsc_tune(ring, MRING_READ_END, &(struct mring_tuning){ 0 });
 }
 
 static inline int single_create(struct mring_spsc *ring, uint64_t capacity)
