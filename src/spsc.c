@@ -216,10 +216,7 @@ int mring_spsc_tune(struct mring_spsc *ring, enum mring_end end, const struct mr
 
     if (tuning->batch_bytes > ring->capacity || hold_ns > HOLD_NS_MAX)
         return MMAP_INVALID_ARG;
-    if (writes)
-        mring_spsc_publish_held(ring);
-    else
-        mring_spsc_release_held(ring);
+    mring_spsc_publish_held(ring, end);
     *batch = (struct mring_batch){ tuning->batch_bytes, writes ? ring->write_pos : ring->read_pos };
     *spin = (struct mring_spin){ .spin_ns = tuning->spin_ns };
     *hold = hold_for(hold_ns);
@@ -243,12 +240,20 @@ void mring_spsc_stats(const struct mring_spsc *ring, enum mring_end end, struct 
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+void mring_spsc_publish_held(struct mring_spsc *ring, enum mring_end end)
+{
+    if (end == MRING_WRITE_END && mring_batch_is_held(&ring->write_batch, ring->write_pos))
+        mring_spsc_publish(ring);
+    if (end == MRING_READ_END && mring_batch_is_held(&ring->read_batch, ring->read_pos))
+        mring_spsc_release(ring);
+}
+
 /* The consumer gets first what the producer held back: it may be what makes the ring full. */
 bool mring_spsc_find_room(struct mring_spsc *ring, size_t size)
 {
     uint64_t before = ring->read_pos_seen;
 
-    mring_spsc_publish_held(ring);
+    mring_spsc_publish_held(ring, MRING_WRITE_END);
     mring_hold_off(&ring->write_hold);
     mring_spsc_refresh_room(ring);
 
@@ -264,7 +269,7 @@ bool mring_spsc_find_bytes(struct mring_spsc *ring, size_t minimum)
 {
     uint64_t before = ring->write_pos_seen;
 
-    mring_spsc_release_held(ring);
+    mring_spsc_publish_held(ring, MRING_READ_END);
     mring_hold_off(&ring->read_hold);
     mring_spsc_refresh_bytes(ring);
 

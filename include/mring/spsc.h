@@ -554,10 +554,12 @@ MRING_INLINE size_t mring_spsc_capacity(const struct mring_spsc *ring)
 
 /*
  * The cold halves of the calls below, in spsc.c: look for more room, or bytes, than are known;
- * false if there is not so much. Wake the end that sleeps, or signal its descriptor.
+ * false if there is not so much. Publish what an end holds back. Wake the end that sleeps, or
+ * signal its descriptor.
  */
 MRING_API bool mring_spsc_find_room(struct mring_spsc *ring, size_t size);
 MRING_API bool mring_spsc_find_bytes(struct mring_spsc *ring, size_t minimum);
+MRING_API void mring_spsc_publish_held(struct mring_spsc *ring, enum mring_end end);
 MRING_API void mring_spsc_wake(struct mring_spsc *ring, enum mring_end sleeper);
 
 /* ---- the producer's */
@@ -576,13 +578,6 @@ MRING_INTERNAL void mring_spsc_publish(struct mring_spsc *ring)
         mring_event_is_armed(&ring->read_side->event, ring->fencing) &&
         mring_event_is_reached(&ring->read_side->event, ring->write_pos))
         mring_spsc_wake(ring, MRING_READ_END);
-}
-
-/* The same for what the end holds back, if it does. */
-MRING_INTERNAL void mring_spsc_publish_held(struct mring_spsc *ring)
-{
-    if (mring_batch_is_held(&ring->write_batch, ring->write_pos))
-        mring_spsc_publish(ring);
 }
 
 /*
@@ -646,7 +641,7 @@ MRING_INLINE size_t mring_spsc_writable(struct mring_spsc *ring)
     mring_guard_enter(&ring->write_guard);
     mring_spsc_refresh_room(ring);
     if (ring->read_pos_seen == before)
-        mring_spsc_publish_held(ring);
+        mring_spsc_publish_held(ring, MRING_WRITE_END);
     mring_guard_leave(&ring->write_guard);
     return (size_t)mring_spsc_room_seen(ring);
 }
@@ -713,13 +708,6 @@ MRING_INTERNAL void mring_spsc_release(struct mring_spsc *ring)
         mring_event_is_armed(&ring->write_side->event, ring->fencing) &&
         mring_event_is_reached(&ring->write_side->event, ring->read_pos))
         mring_spsc_wake(ring, MRING_WRITE_END);
-}
-
-/* The same for what the end holds back, if it does. */
-MRING_INTERNAL void mring_spsc_release_held(struct mring_spsc *ring)
-{
-    if (mring_batch_is_held(&ring->read_batch, ring->read_pos))
-        mring_spsc_release(ring);
 }
 
 /*
@@ -795,7 +783,7 @@ MRING_INLINE size_t mring_spsc_readable(struct mring_spsc *ring)
     mring_guard_enter(&ring->read_guard);
     mring_spsc_refresh_bytes(ring);
     if (ring->write_pos_seen == before)
-        mring_spsc_release_held(ring);
+        mring_spsc_publish_held(ring, MRING_READ_END);
     mring_guard_leave(&ring->read_guard);
     return (size_t)mring_spsc_bytes_seen(ring);
 }
@@ -852,10 +840,7 @@ MRING_INLINE void mring_spsc_flush(struct mring_spsc *ring, enum mring_end end)
     struct mring_guard *guard = end == MRING_WRITE_END ? &ring->write_guard : &ring->read_guard;
 
     mring_guard_enter(guard);
-    if (end == MRING_WRITE_END)
-        mring_spsc_publish_held(ring);
-    else
-        mring_spsc_release_held(ring);
+    mring_spsc_publish_held(ring, end);
     mring_guard_leave(guard);
 }
 
