@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -21,56 +21,6 @@
 #endif
 
 static const int64_t MILLISECOND = 1000000;
-
-static uint64_t smallest(void)
-{
-    return mring_capacity(1, 0);
-}
-
-/* An anonymous ring of the smallest capacity. */
-static struct mring_spsc new_ring(unsigned flags)
-{
-    struct mring_spsc ring = { 0 };
-
-    cr_assert_eq(
-        mring_spsc_create(&ring, &(struct mring_args){ .capacity = smallest(), .flags = flags }),
-        0);
-    return ring;
-}
-
-/* As if that many bytes had gone through the ring already. */
-static void start_at(struct mring_spsc *ring, uint64_t pos)
-{
-    mring_store_relaxed_u64(&ring->write_side->pos, pos);
-    mring_store_relaxed_u64(&ring->read_side->pos, pos);
-    ring->write_pos = ring->read_pos_seen = pos;
-    ring->read_pos = ring->write_pos_seen = pos;
-}
-
-/* Publish `size` bytes that depend on their positions; false if there is no room. */
-static bool put(struct mring_spsc *ring, size_t size)
-{
-    unsigned char *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    for (size_t i = 0; i < size; i++)
-        room[i] = support_byte(ring->write_pos + i);
-    mring_spsc_commit(ring, size);
-    return true;
-}
-
-/* Consume `size` bytes; false if they are not there or not the right ones. */
-static bool take(struct mring_spsc *ring, size_t size)
-{
-    size_t available;
-    const unsigned char *bytes = mring_spsc_peek(ring, size, &available);
-
-    if (bytes == NULL || available < size || !support_has_bytes(bytes, ring->read_pos, size))
-        return false;
-    mring_spsc_consume(ring, size);
-    return true;
-}
 
 /* ---- create ---------------------------------------------------------------------------------- */
 

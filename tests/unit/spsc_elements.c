@@ -2,7 +2,7 @@
 /* Byte rings: elements of a fixed size, and messages. */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -14,29 +14,6 @@
 static const int64_t MILLISECOND = 1000000;
 
 #define ROWS(table) (sizeof(table) / sizeof(table)[0])
-
-static size_t smallest(void)
-{
-    return (size_t)mring_capacity(1, 0);
-}
-
-/* An anonymous ring of the smallest capacity. */
-static struct mring_spsc new_ring(void)
-{
-    struct mring_spsc ring = { 0 };
-
-    cr_assert_eq(mring_spsc_create(&ring, &(struct mring_args){ .capacity = smallest() }), 0);
-    return ring;
-}
-
-/* As if that many bytes had gone through the ring already. */
-static void start_at(struct mring_spsc *ring, uint64_t pos)
-{
-    mring_store_relaxed_u64(&ring->write_side->pos, pos);
-    mring_store_relaxed_u64(&ring->read_side->pos, pos);
-    ring->write_pos = ring->read_pos_seen = pos;
-    ring->read_pos = ring->write_pos_seen = pos;
-}
 
 /* What stands at `pos` of every stream here. Valid until the next call. */
 static unsigned char *bytes_at(uint64_t pos, size_t size)
@@ -117,7 +94,7 @@ Test(mring_spsc_push, carries_elements_of_any_size_over_several_laps, .timeout =
     unsigned char *buffer = new_buffer();
 
     for (size_t i = 0; i < rows; i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         const size_t capacity = mring_spsc_capacity(&ring), size = sizes[i];
         size_t inside = 0;
 
@@ -137,7 +114,7 @@ Test(mring_spsc_push, carries_elements_of_any_size_over_several_laps, .timeout =
 
 Test(mring_spsc_push, changes_nothing_when_there_is_not_room_for_all_of_it, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     write_bytes(&ring, capacity - 7);
 
@@ -157,7 +134,7 @@ Test(mring_spsc_push, changes_nothing_when_there_is_not_room_for_all_of_it, .tim
 
 Test(mring_spsc_push, finds_no_room_in_a_ring_that_was_closed, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     size_t count = 3;
 
     mring_spsc_close(&ring, MRING_WRITE_END, 0);
@@ -171,7 +148,7 @@ Test(mring_spsc_push, finds_no_room_in_a_ring_that_was_closed, .timeout = 5)
 
 Test(mring_spsc_pop, changes_nothing_when_not_all_of_it_is_there, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     unsigned char *buffer = new_buffer();
 
     cr_expect_not(mring_spsc_pop(&ring, buffer, 1));
@@ -219,7 +196,7 @@ static const struct {
 Test(mring_spsc_push_n, moves_as_many_whole_elements_as_there_is_room_for, .timeout = 5)
 {
     for (size_t i = 0; i < ROWS(many); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         const size_t capacity = mring_spsc_capacity(&ring), before = capacity - many[i].bytes;
         const uint64_t start = 2 * capacity + 11;
         size_t size;
@@ -244,7 +221,7 @@ Test(mring_spsc_push_n, moves_as_many_whole_elements_as_there_is_room_for, .time
 Test(mring_spsc_pop_n, moves_as_many_whole_elements_as_there_are, .timeout = 5)
 {
     for (size_t i = 0; i < ROWS(many); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         const uint64_t start = 3 * mring_spsc_capacity(&ring) - 5;
         unsigned char *buffer = new_buffer();
         start_at(&ring, start);
@@ -270,7 +247,7 @@ Test(mring_spsc_push_n, moves_no_more_than_the_capacity_holds, .timeout = 5)
     unsigned char *buffer = new_buffer();
 
     for (size_t i = 0; i < rows; i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         const size_t capacity = mring_spsc_capacity(&ring), most = capacity / sizes[i];
         start_at(&ring, capacity - 1);
 
@@ -292,7 +269,7 @@ Test(mring_spsc_push_n, carries_batches_of_elements_over_several_laps, .timeout 
     unsigned char *buffer = new_buffer();
 
     for (size_t i = 0; i < ROWS(sizes); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         const size_t capacity = mring_spsc_capacity(&ring), size = sizes[i];
         size_t inside = 0;
 
@@ -318,7 +295,7 @@ Test(mring_spsc_push_n, carries_batches_of_elements_over_several_laps, .timeout 
 Test(mring_spsc_reserve_n, gives_room_for_as_many_as_fit_and_publishes_nothing, .timeout = 5)
 {
     for (size_t i = 0; i < ROWS(many); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         const size_t capacity = mring_spsc_capacity(&ring), before = capacity - many[i].bytes;
         size_t count = many[i].count;
         start_at(&ring, 50);
@@ -336,7 +313,7 @@ Test(mring_spsc_reserve_n, gives_room_for_as_many_as_fit_and_publishes_nothing, 
 
 Test(mring_spsc_reserve_n, leads_over_the_end_and_takes_a_commit_of_fewer, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const uint64_t start = mring_spsc_capacity(&ring) - 4;
     size_t count = 10;
     start_at(&ring, start);
@@ -362,7 +339,7 @@ Test(mring_spsc_reserve_n, leads_over_the_end_and_takes_a_commit_of_fewer, .time
 
 Test(mring_spsc_reserve_n, looks_for_more_room_when_it_knows_of_too_little, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     size_t count = 10;
     write_bytes(&ring, capacity - 16);
@@ -377,7 +354,7 @@ Test(mring_spsc_reserve_n, looks_for_more_room_when_it_knows_of_too_little, .tim
 Test(mring_spsc_peek_n, gives_as_many_as_there_are_and_consumes_nothing, .timeout = 5)
 {
     for (size_t i = 0; i < ROWS(many); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         size_t count = many[i].count;
         start_at(&ring, 50);
         if (many[i].bytes > 0)
@@ -394,7 +371,7 @@ Test(mring_spsc_peek_n, gives_as_many_as_there_are_and_consumes_nothing, .timeou
 
 Test(mring_spsc_peek_n, looks_for_more_when_it_knows_of_too_few, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     size_t size, count = 3;
     write_bytes(&ring, 8);
     cr_assert_not_null(mring_spsc_peek(&ring, 1, &size));
@@ -451,7 +428,7 @@ static int recv_at(struct mring_spsc *ring, unsigned char *buffer, size_t *size)
 
 Test(mring_spsc_send, writes_the_size_the_bytes_and_zeros, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     memset(ring.data, 0xff, capacity);
     start_at(&ring, 2 * capacity - 16);
@@ -477,7 +454,7 @@ Test(mring_spsc_send, writes_the_size_the_bytes_and_zeros, .timeout = 5)
 
 Test(mring_spsc_recv, gives_what_was_sent_of_every_size, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     unsigned char *buffer = new_buffer();
 
@@ -498,7 +475,7 @@ Test(mring_spsc_recv, gives_what_was_sent_of_every_size, .timeout = 5)
 
 Test(mring_spsc_recv, gives_messages_in_order_over_several_laps, .timeout = 20)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     unsigned char *buffer = new_buffer();
     size_t sent = 0, got = 0;
@@ -524,7 +501,7 @@ Test(mring_spsc_recv, gives_messages_in_order_over_several_laps, .timeout = 20)
 
 Test(mring_spsc_send, takes_null_for_a_message_of_0_bytes_and_recv_does, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     void *volatile nothing = NULL; /* else a compiler warns of what never happens */
     size_t size = 99;
 
@@ -539,7 +516,7 @@ Test(mring_spsc_send, takes_null_for_a_message_of_0_bytes_and_recv_does, .timeou
 
 Test(mring_spsc_send, fails_with_full_until_there_is_room_for_all_of_it, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     unsigned char *buffer = new_buffer();
     size_t size;
@@ -563,7 +540,7 @@ Test(mring_spsc_send, fails_with_full_until_there_is_room_for_all_of_it, .timeou
 Test(mring_spsc_send, fails_with_closed_when_either_end_was_closed, .timeout = 5)
 {
     for (int end = MRING_WRITE_END; end <= MRING_READ_END; end++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         cr_assert_eq(send_at(&ring, 8), 0);
 
         mring_spsc_close(&ring, (enum mring_end)end, 0);
@@ -578,7 +555,7 @@ Test(mring_spsc_send, fails_with_closed_when_either_end_was_closed, .timeout = 5
 
 Test(mring_spsc_send, fails_with_too_large_when_it_never_fits, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     const size_t sizes[] = { capacity - 7, capacity,     capacity + 1, SIZE_MAX,
                              SIZE_MAX - 7, SIZE_MAX - 8, SIZE_MAX - 15 };
@@ -593,7 +570,7 @@ Test(mring_spsc_send, fails_with_too_large_when_it_never_fits, .timeout = 5)
 
 Test(mring_spsc_recv, fails_with_too_large_and_leaves_the_message, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     unsigned char *buffer = new_buffer();
     cr_assert_eq(send_at(&ring, 20), 0);
 
@@ -615,7 +592,7 @@ Test(mring_spsc_recv, fails_with_too_large_and_leaves_the_message, .timeout = 5)
 
 Test(mring_spsc_recv, tells_empty_from_eof, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     unsigned char *buffer = new_buffer();
     size_t size = 99;
 
@@ -642,7 +619,7 @@ Test(mring_spsc_recv, fails_with_corrupt_when_the_head_is_larger_than_the_ring, 
     unsigned char *buffer = new_buffer();
 
     for (size_t i = 0; i < ROWS(heads); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         size_t size = 99;
         cr_assert_eq(mring_spsc_write(&ring, &heads[i], 8), 8);
         write_bytes(&ring, i % 2 == 0 ? 100 : smallest() - 8);
@@ -662,7 +639,7 @@ Test(mring_spsc_recv, fails_with_corrupt_when_the_head_is_larger_than_the_ring, 
 
 Test(mring_spsc_recv, fails_with_corrupt_when_the_position_is_impossible, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     unsigned char buffer[8];
     size_t size = 99;
     mring_store_release_u64(&ring.write_side->pos, smallest() + 1);
@@ -679,7 +656,7 @@ Test(mring_spsc_recv, fails_with_corrupt_when_the_position_is_impossible, .timeo
 
 Test(mring_spsc_peek_message, gives_the_message_until_it_is_consumed, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const uint64_t start = smallest() - 24;
     size_t size = 99;
     start_at(&ring, start);
@@ -705,7 +682,7 @@ Test(mring_spsc_peek_message, gives_the_message_until_it_is_consumed, .timeout =
 
 Test(mring_spsc_peek_message, looks_for_the_rest_when_it_knows_of_a_part, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const uint64_t head = 20;
     size_t size = 99;
     cr_assert_eq(mring_spsc_write(&ring, &head, 8), 8);
@@ -726,7 +703,7 @@ Test(mring_spsc_peek_message, looks_for_the_rest_when_it_knows_of_a_part, .timeo
 
 Test(mring_spsc_reserve_message, publishes_the_size_that_the_message_came_to_be, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
 
     for (size_t size = 0; size <= 40; size++) {
         const uint64_t start = ring.write_pos;
@@ -751,7 +728,7 @@ Test(mring_spsc_reserve_message, publishes_the_size_that_the_message_came_to_be,
 Test(mring_spsc_reserve_message, gives_null_when_there_is_no_room_for_head_and_padding,
      .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     cr_expect_not_null(mring_spsc_reserve_message(&ring, capacity - 8));
     write_bytes(&ring, capacity - 16);
@@ -768,7 +745,7 @@ Test(mring_spsc_reserve_message, gives_null_when_there_is_no_room_for_head_and_p
 
 Test(mring_spsc_wait_message, answers_only_for_a_whole_one, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const uint64_t head = 5;
     const int64_t timeouts[] = { 0, 3 * MILLISECOND };
 
@@ -794,7 +771,7 @@ Test(mring_spsc_wait_message, fails_with_eof_when_the_producer_closes_in_the_mid
     const uint64_t head = 20;
 
     for (size_t written = 0; written < 32; written += 3) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         unsigned char message[32] = { 0 }, buffer[32];
         size_t size = 99;
         memcpy(message, &head, 8);
@@ -834,7 +811,7 @@ Test(mring_spsc_wait_message, waits_for_the_last_byte_of_it, .timeout = 20)
     static const int64_t timeouts[] = { -1, INT64_MIN, INT64_MAX, INT64_C(15000000000) };
 
     for (size_t i = 0; i < ROWS(timeouts); i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         pthread_t thread;
         size_t size = 99;
         cr_assert_eq(pthread_create(&thread, NULL, send_in_parts, &ring), 0);
@@ -871,7 +848,7 @@ static void *write_a_late_head(void *context)
 Test(mring_spsc_wait_message, spends_its_timeout_once, .timeout = 20)
 {
     const int64_t timeout = 1000 * MILLISECOND, before = mring_os_now();
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct late_head late = { .ring = &ring };
     pthread_t thread;
     cr_assert_eq(pthread_create(&thread, NULL, write_a_late_head, &late), 0);

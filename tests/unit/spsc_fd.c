@@ -2,7 +2,7 @@
 /* Byte rings: moving bytes between a ring and a descriptor. */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -24,29 +24,6 @@
 
 TestSuite(mring_spsc_fill, .init = support_begin, .fini = support_end);
 TestSuite(mring_spsc_drain, .init = support_begin, .fini = support_end);
-
-static size_t smallest(void)
-{
-    return (size_t)mring_capacity(1, 0);
-}
-
-/* An anonymous ring of the smallest capacity. */
-static struct mring_spsc new_ring(void)
-{
-    struct mring_spsc ring = { 0 };
-
-    cr_assert_eq(mring_spsc_create(&ring, &(struct mring_args){ .capacity = smallest() }), 0);
-    return ring;
-}
-
-/* As if that many bytes had gone through the ring already. */
-static void start_at(struct mring_spsc *ring, uint64_t pos)
-{
-    mring_store_relaxed_u64(&ring->write_side->pos, pos);
-    mring_store_relaxed_u64(&ring->read_side->pos, pos);
-    ring->write_pos = ring->read_pos_seen = pos;
-    ring->read_pos = ring->write_pos_seen = pos;
-}
 
 /* What stands at `pos` of every stream here. Valid until the next call. */
 static unsigned char *bytes_at(uint64_t pos, size_t size)
@@ -161,7 +138,7 @@ static bool comes_out(const struct channel *channel, uint64_t pos, size_t size)
 Test(mring_spsc_fill, moves_what_the_descriptor_has, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         const uint64_t start = 3 * smallest() - 50; /* over the end, in one call */
         size_t moved = UNTOUCHED;
@@ -180,7 +157,7 @@ Test(mring_spsc_fill, moves_what_the_descriptor_has, .timeout = 5)
 
 Test(mring_spsc_fill, reads_a_large_file_once_and_as_far_as_there_is_room, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     size_t moved = UNTOUCHED;
     const char *path = support_path("large");
@@ -203,7 +180,7 @@ Test(mring_spsc_fill, reads_a_large_file_once_and_as_far_as_there_is_room, .time
 
 Test(mring_spsc_fill, uses_all_the_room_and_not_only_what_was_known, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
@@ -221,7 +198,7 @@ Test(mring_spsc_fill, uses_all_the_room_and_not_only_what_was_known, .timeout = 
 Test(mring_spsc_fill, makes_one_system_call, .timeout = 5)
 {
     for (int socket = 0; socket < 2; socket++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_packets();
         size_t moved = UNTOUCHED;
         channel.socket = socket;
@@ -246,7 +223,7 @@ Test(mring_spsc_fill, moves_not_more_than_most, .timeout = 5)
     } rows[] = { { 1, 1 }, { 7, 7 }, { 100, 100 }, { 101, 100 }, { SIZE_MAX, 100 } };
 
     for (size_t i = 0; i < ROWS(rows) * KINDS; i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)(i % KINDS), true);
         size_t row = i / KINDS, moved = UNTOUCHED;
         write_in(&channel, 0, 100);
@@ -278,7 +255,7 @@ static void expect_fill_fails(struct mring_spsc *ring, const struct channel *cha
 Test(mring_spsc_fill, fails_with_invalid_arg_when_most_is_0, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         write_in(&channel, 0, 10);
 
@@ -293,7 +270,7 @@ Test(mring_spsc_fill, fails_with_invalid_arg_when_most_is_0, .timeout = 5)
 Test(mring_spsc_fill, fails_with_full_before_it_touches_the_descriptor, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         write_in(&channel, 0, 10);
         write_bytes(&ring, smallest());
@@ -308,7 +285,7 @@ Test(mring_spsc_fill, fails_with_full_before_it_touches_the_descriptor, .timeout
 
 Test(mring_spsc_fill, fails_with_corrupt_when_the_position_is_impossible, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     write_in(&channel, 0, 10);
     write_bytes(&ring, smallest());
@@ -324,7 +301,7 @@ Test(mring_spsc_fill, fails_with_corrupt_when_the_position_is_impossible, .timeo
 Test(mring_spsc_fill, fails_with_would_block_when_the_descriptor_has_nothing, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
 
         expect_fill_fails(&ring, &channel, 5, MRING_WOULD_BLOCK, kind_names[kind]);
@@ -337,7 +314,7 @@ Test(mring_spsc_fill, fails_with_would_block_when_the_descriptor_has_nothing, .t
 Test(mring_spsc_fill, fails_with_eof_at_the_end_and_leaves_the_ring_open, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, false);
         size_t moved;
         write_in(&channel, 0, 10);
@@ -356,7 +333,7 @@ Test(mring_spsc_fill, fails_with_eof_at_the_end_and_leaves_the_ring_open, .timeo
 
 Test(mring_spsc_fill, fails_with_eof_at_the_end_of_a_file, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const char *path = support_path("small");
     size_t moved = UNTOUCHED;
     support_write_file(path, 10);
@@ -373,7 +350,7 @@ Test(mring_spsc_fill, fails_with_eof_at_the_end_of_a_file, .timeout = 5)
 Test(mring_spsc_fill, fails_with_closed_when_either_end_of_the_ring_was_closed, .timeout = 5)
 {
     for (int end = MRING_WRITE_END; end <= MRING_READ_END; end++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel(STREAM, true);
         write_in(&channel, 0, 10);
 
@@ -388,7 +365,7 @@ Test(mring_spsc_fill, fails_with_closed_when_either_end_of_the_ring_was_closed, 
 
 Test(mring_spsc_fill, fails_with_the_code_of_the_system_and_moves_nothing, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel pipe_channel = new_channel(PIPE, true), stream = new_channel(STREAM, true);
     struct channel folder = { .out = open("/", O_RDONLY | O_DIRECTORY) };
     write_in(&pipe_channel, 0, 10);
@@ -420,7 +397,7 @@ Test(mring_spsc_fill, fails_with_the_code_of_the_system_and_moves_nothing, .time
 
 Test(mring_spsc_fill, hands_its_flags_to_recv, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(STREAM, false);
     size_t moved = UNTOUCHED;
 
@@ -437,7 +414,7 @@ Test(mring_spsc_fill, hands_its_flags_to_recv, .timeout = 5)
 
 Test(mring_spsc_fill, publishes_what_was_held_back_when_it_finds_no_room, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const size_t capacity = mring_spsc_capacity(&ring);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
@@ -467,7 +444,7 @@ Test(mring_spsc_fill, publishes_what_was_held_back_when_it_finds_no_room, .timeo
 Test(mring_spsc_drain, moves_all_that_is_there_in_one_system_call, .timeout = 5)
 {
     for (int socket = 0; socket < 2; socket++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_packets();
         const uint64_t start = 3 * smallest() - 50; /* over the end */
         size_t moved = UNTOUCHED, size;
@@ -494,7 +471,7 @@ Test(mring_spsc_drain, moves_not_more_than_most, .timeout = 5)
     } rows[] = { { 1, 1 }, { 7, 7 }, { 100, 100 }, { 101, 100 }, { SIZE_MAX, 100 } };
 
     for (size_t i = 0; i < ROWS(rows) * KINDS; i++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)(i % KINDS), true);
         size_t row = i / KINDS, moved = UNTOUCHED;
         write_bytes(&ring, 100);
@@ -511,7 +488,7 @@ Test(mring_spsc_drain, moves_not_more_than_most, .timeout = 5)
 
 Test(mring_spsc_drain, writes_to_a_file, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     const char *path = support_path("file");
     size_t moved = UNTOUCHED;
     struct channel file = { .in = open(path, O_WRONLY | O_CREAT, 0600) };
@@ -564,7 +541,7 @@ static void expect_drain_fails(struct mring_spsc *ring, const struct channel *ch
 Test(mring_spsc_drain, fails_with_invalid_arg_when_most_is_0, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         write_bytes(&ring, 10);
 
@@ -579,7 +556,7 @@ Test(mring_spsc_drain, fails_with_invalid_arg_when_most_is_0, .timeout = 5)
 Test(mring_spsc_drain, tells_empty_from_eof, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         size_t moved = UNTOUCHED;
 
@@ -598,7 +575,7 @@ Test(mring_spsc_drain, tells_empty_from_eof, .timeout = 5)
 
 Test(mring_spsc_drain, fails_with_corrupt_when_the_position_is_impossible, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
     mring_store_release_u64(&ring.write_side->pos, smallest() + 1);
@@ -613,7 +590,7 @@ Test(mring_spsc_drain, fails_with_corrupt_when_the_position_is_impossible, .time
 
 Test(mring_spsc_drain, goes_on_after_the_close_of_its_own_end, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
     write_bytes(&ring, 10);
@@ -630,7 +607,7 @@ Test(mring_spsc_drain, goes_on_after_the_close_of_its_own_end, .timeout = 5)
 Test(mring_spsc_drain, fails_with_would_block_when_the_descriptor_takes_nothing, .timeout = 5)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         write_bytes(&ring, 10);
         while (write(channel.in, bytes_at(0, 4096), 4096) > 0)
@@ -648,7 +625,7 @@ Test(mring_spsc_drain, fails_with_would_block_when_the_descriptor_takes_nothing,
 
 Test(mring_spsc_drain, hands_its_flags_to_send, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(STREAM, false);
     size_t moved = UNTOUCHED;
     write_bytes(&ring, 10);
@@ -685,7 +662,7 @@ static void count_signals(int number)
 
 Test(mring_spsc_drain, fails_with_the_code_of_the_system_and_consumes_nothing, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel pipe_channel = new_channel(PIPE, true), broken = new_channel(PIPE, true);
     struct channel stream = new_channel(STREAM, true), as_file = new_channel(STREAM_AS_FILE, true);
     close(broken.out);
@@ -787,7 +764,7 @@ static pthread_t start_interrupting(struct interruption *interruption)
 Test(mring_spsc_fill, goes_on_after_a_signal, .timeout = 20)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        struct mring_spsc ring = new_ring();
+        struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, false);
         struct interruption interruption = { .channel = &channel };
         size_t moved = UNTOUCHED;
@@ -805,7 +782,7 @@ Test(mring_spsc_fill, goes_on_after_a_signal, .timeout = 20)
 
 Test(mring_spsc_drain, goes_on_after_a_signal, .timeout = 20)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, false);
     struct interruption interruption = { .channel = &channel, .drains = true };
     size_t moved = UNTOUCHED;
@@ -826,7 +803,7 @@ Test(mring_spsc_drain, goes_on_after_a_signal, .timeout = 20)
 
 Test(mring_spsc_fill, holds_back_what_it_filled_until_a_batch_has_come_together, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
     cr_assert_eq(
@@ -845,7 +822,7 @@ Test(mring_spsc_fill, holds_back_what_it_filled_until_a_batch_has_come_together,
 
 Test(mring_spsc_drain, holds_back_what_it_consumed_until_a_batch_has_come_together, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
     cr_assert_eq(
@@ -864,7 +841,7 @@ Test(mring_spsc_drain, holds_back_what_it_consumed_until_a_batch_has_come_togeth
 
 Test(mring_spsc_fill, publishes_what_was_held_back_when_the_descriptor_has_nothing, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
     cr_assert_eq(
@@ -881,7 +858,7 @@ Test(mring_spsc_fill, publishes_what_was_held_back_when_the_descriptor_has_nothi
 
 Test(mring_spsc_drain, publishes_what_was_held_back_when_the_descriptor_takes_nothing, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(PIPE, true);
     size_t moved = UNTOUCHED;
     cr_assert_eq(fcntl(channel.in, F_SETPIPE_SZ, 4096), 4096);
@@ -902,7 +879,7 @@ Test(mring_spsc_drain, publishes_what_was_held_back_when_the_descriptor_takes_no
 /* It would have recv() return more than it has written. */
 Test(mring_spsc_fill_recv, refuses_to_be_told_the_length_of_what_was_cut_off, .timeout = 5)
 {
-    struct mring_spsc ring = new_ring();
+    struct mring_spsc ring = new_ring(0);
     struct channel channel = new_packets();
     size_t moved = UNTOUCHED;
     write_in(&channel, 0, 200);

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 
 #include "../../src/ring_header.h"
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -18,18 +18,13 @@
 
 static const int64_t MILLISECOND = 1000000;
 
-static uint64_t smallest(void)
-{
-    return mring_capacity(1, 0);
-}
-
 static int open_ring(struct mring_spsc *ring, const char *tagname, uint64_t capacity)
 {
     return mring_spsc_open(ring, &(struct mring_args){ .tagname = tagname, .capacity = capacity });
 }
 
 /* A ring under a new name, attached. */
-static struct mring_spsc new_ring(const char *tagname)
+static struct mring_spsc new_named_ring(const char *tagname)
 {
     struct mring_spsc ring = { 0 };
 
@@ -46,36 +41,6 @@ static struct mmap map_object(const char *tagname)
     cr_assert_eq(
         mmap_map(&map, &(struct mmap_args){ .file.tagname = tagname, .access = MMAP_WRITE }), 0);
     return map;
-}
-
-/* Publish `size` bytes that depend on their positions; false if there is no room. */
-static bool put(struct mring_spsc *ring, size_t size)
-{
-    unsigned char *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    for (size_t i = 0; i < size; i++)
-        room[i] = support_byte(ring->write_pos + i);
-    mring_spsc_commit(ring, size);
-    return true;
-}
-
-/* Whether `size` bytes are there and are those of their positions. */
-static bool shows(struct mring_spsc *ring, size_t size)
-{
-    size_t available;
-    const void *bytes = mring_spsc_peek(ring, size, &available);
-
-    return bytes != NULL && available >= size && support_has_bytes(bytes, ring->read_pos, size);
-}
-
-static bool take(struct mring_spsc *ring, size_t size)
-{
-    if (!shows(ring, size))
-        return false;
-    mring_spsc_consume(ring, size);
-    return true;
 }
 
 /* ---- attaching ------------------------------------------------------------------------------- */
@@ -106,7 +71,7 @@ Test(mring_spsc_open, creates_then_attaches, .timeout = 5)
 Test(mring_spsc_open, goes_on_where_the_last_process_left, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     cr_assert(put(&ring, 100));
     cr_assert(take(&ring, 30));
     mring_spsc_destroy(&ring);
@@ -123,7 +88,7 @@ Test(mring_spsc_open, goes_on_where_the_last_process_left, .timeout = 5)
 Test(mring_spsc_open, finds_a_closed_end_closed, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     uint32_t status = 0;
     cr_assert(put(&ring, 10));
     mring_spsc_close(&ring, MRING_WRITE_END, 5);
@@ -143,11 +108,11 @@ Test(mring_spsc_open, finds_a_closed_end_closed, .timeout = 5)
 Test(mring_spsc_open, makes_a_new_ring_after_unlink, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc old = new_ring(tagname);
+    struct mring_spsc old = new_named_ring(tagname);
     cr_assert(put(&old, 10));
 
     cr_assert_eq(mmap_unlink(tagname), 0);
-    struct mring_spsc fresh = new_ring(tagname);
+    struct mring_spsc fresh = new_named_ring(tagname);
 
     cr_expect_eq(mring_spsc_readable(&fresh), 0);
     cr_expect(take(&old, 10), "who has the old one keeps it");
@@ -159,7 +124,7 @@ Test(mring_spsc_open, is_for_the_owner_alone_unless_a_mode_is_given, .timeout = 
 {
     const char *ours = support_tagname("ours");
     const char *groups = support_tagname("groups");
-    struct mring_spsc ring = new_ring(ours);
+    struct mring_spsc ring = new_named_ring(ours);
     struct mring_spsc shared;
 
     cr_assert_eq(mring_spsc_open(&shared, &(struct mring_args){ .tagname = groups,
@@ -176,7 +141,7 @@ Test(mring_spsc_open, is_for_the_owner_alone_unless_a_mode_is_given, .timeout = 
 Test(mring_spsc_open, takes_a_ring_of_anybody_when_told_to, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname), other = { 0 };
+    struct mring_spsc ring = new_named_ring(tagname), other = { 0 };
     struct mring_args args = { .tagname = tagname };
     cr_assert_eq(chmod(support_shm_path(tagname), 0666), 0);
 
@@ -203,7 +168,7 @@ Test(mring_spsc_open, takes_waiting_from_the_ring_and_not_from_the_call, .timeou
     cr_expect_eq(other.fencing, MRING_FENCING_NONE);
     mring_spsc_destroy(&other);
     cr_assert_eq(mmap_unlink(tagname), 0);
-    other = new_ring(tagname);
+    other = new_named_ring(tagname);
     cr_expect_neq(other.fencing, MRING_FENCING_NONE);
     mring_spsc_destroy(&ring);
     mring_spsc_destroy(&other);
@@ -278,7 +243,7 @@ Test(mring_spsc_open, refuses_what_does_not_fit_the_arguments, .timeout = 5)
 Test(mring_spsc_open, asks_an_untyped_ring_for_its_type_too, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     struct mring_spsc other;
 
     cr_expect_eq(
@@ -355,7 +320,7 @@ Test(mring_spsc_open, refuses_every_header_that_is_not_of_this_ring, .timeout = 
         { FIELD(compatible_features), 1, 0 },
     };
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     struct mring_spsc other;
     cr_assert(put(&ring, 10));
     struct mmap map = map_object(tagname);
@@ -381,7 +346,7 @@ Test(mring_spsc_open, refuses_every_header_that_is_not_of_this_ring, .timeout = 
 Test(mring_spsc_open, refuses_a_header_that_promises_more_than_the_object_has, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     struct mring_spsc other;
     struct mmap map = map_object(tagname);
     struct ring_header *header = map.addr;
@@ -401,7 +366,7 @@ Test(mring_spsc_open, refuses_an_object_that_is_too_short, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
     const char *path = support_shm_path(tagname);
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     struct mring_spsc other;
     mring_spsc_destroy(&ring);
     const uint64_t size = support_file_size(path);
@@ -476,7 +441,7 @@ Test(mring_spsc_open, refuses_what_never_was_a_ring, .timeout = 5)
 Test(mring_spsc_open, refuses_positions_that_contradict_each_other, .timeout = 5)
 {
     const char *tagname = support_tagname("ring");
-    struct mring_spsc ring = new_ring(tagname);
+    struct mring_spsc ring = new_named_ring(tagname);
     struct mring_spsc other;
     const struct {
         uint64_t write_pos, read_pos;
@@ -513,7 +478,7 @@ Test(mring_spsc_open, goes_on_over_every_limit_of_the_positions, .timeout = 10)
 
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         const char *tagname = support_tagname(i == 0 ? "ring32" : "ring64");
-        struct mring_spsc ring = new_ring(tagname);
+        struct mring_spsc ring = new_named_ring(tagname);
         const uint64_t start = limits[i] - smallest() - 100;
         mring_store_release_u64(&ring.write_side->pos, start);
         mring_store_release_u64(&ring.read_side->pos, start);
@@ -616,7 +581,7 @@ static int write_stream(struct mring_spsc *ring)
 
 Test(mring_spsc_processes, stream_to_the_end_and_the_status_comes_with_it, .timeout = 30)
 {
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     uint64_t received = 0, sum = 0, expected_sum = 0;
     uint32_t status = 0;
     pid_t writer = start_child(write_stream);
@@ -654,7 +619,7 @@ static int read_stream(struct mring_spsc *ring)
 
 Test(mring_spsc_processes, let_an_observer_open_the_ring_at_any_time, .timeout = 30)
 {
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     pid_t writer = start_child(write_stream);
     pid_t reader = start_child(read_stream);
     unsigned opened = 0;
@@ -687,7 +652,7 @@ static int write_until_closed(struct mring_spsc *ring)
 
 Test(mring_spsc_processes, end_when_the_reader_closes, .timeout = 30)
 {
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     pid_t writer = start_child(write_until_closed);
     for (int i = 0; i < 1000; i++) {
         cr_assert_eq(mring_spsc_wait_readable(&ring, 100, -1), 0);
@@ -707,7 +672,7 @@ static int peek_and_hang(struct mring_spsc *ring)
 
 Test(mring_spsc_processes, read_again_what_a_killed_reader_had_only_peeked_at, .timeout = 30)
 {
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     cr_assert(put(&ring, 70));
     cr_assert(take(&ring, 20));
 
@@ -736,7 +701,7 @@ static int reserve_and_hang(struct mring_spsc *ring)
 
 Test(mring_spsc_processes, never_see_what_a_killed_writer_had_only_reserved, .timeout = 30)
 {
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     cr_assert(put(&ring, 70));
 
     kill_at_stage(start_child(reserve_and_hang));
@@ -765,7 +730,7 @@ static int echo(struct mring_spsc *ring)
 Test(mring_spsc_processes, wake_each_other_at_once, .timeout = 30)
 {
     enum { HANDOVERS = 60 };
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     pid_t reader = start_child(echo);
     int64_t spent = 0;
     await_stage(1);
@@ -786,7 +751,7 @@ Test(mring_spsc_processes, wake_each_other_at_once, .timeout = 30)
 
 Test(mring_spsc_processes, wake_the_successor_of_a_killed_sleeper, .timeout = 30)
 {
-    struct mring_spsc ring = new_ring(stage_tagname);
+    struct mring_spsc ring = new_named_ring(stage_tagname);
     pid_t sleeper = start_child(echo);
     await_stage(1);
     while (mring_load_acquire_u32(&ring.read_side->event.arm) == 0)

@@ -2,7 +2,7 @@
 /* Byte rings in poll loops: what is written to the descriptor of an end, when, and how often. */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -25,75 +25,6 @@
 static const int64_t MILLISECOND = 1000000;
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
-
-static uint64_t smallest(void)
-{
-    return mring_capacity(1, 0);
-}
-
-static struct mring_spsc new_ring(unsigned flags)
-{
-    struct mring_spsc ring = { 0 };
-
-    cr_assert_eq(
-        mring_spsc_create(&ring, &(struct mring_args){ .capacity = smallest(), .flags = flags }),
-        0);
-    return ring;
-}
-
-/* As if that many bytes had gone through the ring already. */
-static void start_at(struct mring_spsc *ring, uint64_t pos)
-{
-    mring_store_relaxed_u64(&ring->write_side->pos, pos);
-    mring_store_relaxed_u64(&ring->read_side->pos, pos);
-    cr_assert_eq(mring_spsc_adopt(ring, MRING_WRITE_END), 0);
-    cr_assert_eq(mring_spsc_adopt(ring, MRING_READ_END), 0);
-}
-
-/* Publish `size` bytes, whatever they are; false if there is no room. */
-static bool put(struct mring_spsc *ring, size_t size)
-{
-    void *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    memset(room, 7, size);
-    mring_spsc_commit(ring, size);
-    return true;
-}
-
-static bool take(struct mring_spsc *ring, size_t size)
-{
-    size_t available;
-
-    if (mring_spsc_peek(ring, size, &available) == NULL)
-        return false;
-    mring_spsc_consume(ring, size);
-    return true;
-}
-
-static int new_eventfd(void)
-{
-    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-    cr_assert_geq(fd, 0);
-    return fd;
-}
-
-/* How often the descriptor has been written to; now it never was. */
-static uint64_t count_of(int fd)
-{
-    uint64_t count;
-
-    return read(fd, &count, sizeof count) == sizeof count ? count : 0;
-}
-
-static bool is_readable(int fd)
-{
-    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-
-    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN);
-}
 
 static uint64_t wakes_of(const struct mring_spsc *ring, enum mring_end end)
 {
@@ -128,7 +59,7 @@ struct scene {
 static void new_scene_at(struct scene *scene, enum mring_end waits, unsigned flags, uint64_t pos)
 {
     scene->ring = new_ring(flags);
-    scene->fd = new_eventfd();
+    scene->fd = new_eventfd(0);
     start_at(&scene->ring, pos);
     if (waits == MRING_WRITE_END)
         cr_assert(put(&scene->ring, smallest()));
@@ -224,7 +155,7 @@ Test(mring_spsc_set_eventfd, takes_nothing_but_an_eventfd_that_does_not_block, .
 Test(mring_spsc_set_eventfd, fails_with_the_code_of_the_system_for_what_is_not_open, .timeout = 5)
 {
     /* A high number, so that nothing else gets it. */
-    int fd = fcntl(new_eventfd(), F_DUPFD_CLOEXEC, 500);
+    int fd = fcntl(new_eventfd(0), F_DUPFD_CLOEXEC, 500);
     cr_assert_geq(fd, 500);
     close(fd);
 
@@ -235,7 +166,7 @@ Test(mring_spsc_set_eventfd, fails_with_the_code_of_the_system_for_what_is_not_o
 Test(mring_spsc_set_eventfd, refuses_a_ring_in_which_nobody_waits, .timeout = 5)
 {
     struct mring_spsc ring = new_ring(MRING_NOWAIT);
-    int fd = new_eventfd();
+    int fd = new_eventfd(0);
 
     cr_expect_eq(mring_spsc_set_eventfd(&ring, MRING_READ_END, fd), MMAP_INVALID_ARG);
     cr_expect_eq(mring_spsc_set_eventfd(&ring, MRING_WRITE_END, fd), MMAP_INVALID_ARG);
@@ -252,7 +183,7 @@ Test(mring_spsc_set_eventfd, is_for_one_end_and_a_new_ring_has_none, .timeout = 
 {
     for (size_t i = 0; i < LENGTH(ends); i++) {
         struct mring_spsc ring = new_ring(0);
-        int fd = new_eventfd();
+        int fd = new_eventfd(0);
         size_t size = smallest() / 2;
         cr_assert(put(&ring, size));
 
@@ -293,7 +224,7 @@ Test(mring_spsc_set_eventfd, puts_another_one_in_its_place, .timeout = 5)
 {
     for (size_t i = 0; i < LENGTH(ends); i++) {
         struct scene scene;
-        int fd = new_eventfd();
+        int fd = new_eventfd(0);
         new_scene(&scene, ends[i]);
         cr_assert_eq(arm(&scene.ring, ends[i], 1), armed(ends[i]));
 
@@ -621,7 +552,7 @@ Test(mring_spsc_arm, publishes_what_its_end_has_held_back, .timeout = 5)
     for (size_t i = 0; i < LENGTH(ends); i++) {
         enum mring_end waits = ends[i], arms_later = other_than(ends[i]);
         struct scene scene;
-        int fd = new_eventfd();
+        int fd = new_eventfd(0);
         new_scene(&scene, waits);
         cr_assert_eq(mring_spsc_set_eventfd(&scene.ring, arms_later, fd), 0);
         cr_assert_eq(
@@ -643,7 +574,7 @@ Test(mring_spsc_arm, publishes_what_its_end_has_held_back, .timeout = 5)
 Test(mring_spsc_arm, works_for_both_ends_at_once, .timeout = 5)
 {
     struct scene scene;
-    int write_fd = new_eventfd();
+    int write_fd = new_eventfd(0);
     const size_t half = smallest() / 2;
     new_scene(&scene, MRING_READ_END);
     cr_assert_eq(mring_spsc_set_eventfd(&scene.ring, MRING_WRITE_END, write_fd), 0);
@@ -892,7 +823,7 @@ static struct loop *new_loop(enum mring_end waits, uint32_t events)
     cr_assert_not_null(loop);
     for (int i = 0; i < RINGS; i++) {
         loop->rings[i] = new_ring(i % 2 == 0 ? 0 : MRING_FENCE);
-        loop->fds[i] = new_eventfd();
+        loop->fds[i] = new_eventfd(0);
         cr_assert_eq(mring_spsc_set_eventfd(&loop->rings[i], waits, loop->fds[i]), 0);
     }
     loop->events = events;
@@ -1164,7 +1095,7 @@ Test(mring_spsc_poll, of_both_ends_hears_of_everything, .timeout = 60)
     static const unsigned flags[] = { 0, MRING_FENCE };
 
     for (size_t i = 0; i < LENGTH(flags); i++) {
-        struct pair pair = { new_ring(flags[i]), new_eventfd(), new_eventfd(), "not run" };
+        struct pair pair = { new_ring(flags[i]), new_eventfd(0), new_eventfd(0), "not run" };
         pthread_t thread;
         cr_assert(set_both(&pair.ring, &pair));
         cr_assert_eq(pthread_create(&thread, NULL, send_in_thread, &pair), 0);
@@ -1218,7 +1149,7 @@ static void receive_from_child(struct pair *pair, const char *tagname)
 Test(mring_spsc_poll, works_between_processes_that_opened_the_same_name, .timeout = 60)
 {
     const char *tagname = support_tagname("ring");
-    struct pair pair = { .write_fd = new_eventfd(), .read_fd = new_eventfd() };
+    struct pair pair = { .write_fd = new_eventfd(0), .read_fd = new_eventfd(0) };
     cr_assert_eq(mring_spsc_create(&pair.ring, &(struct mring_args){ .tagname = tagname,
                                                                      .capacity = smallest() }),
                  0);
@@ -1229,7 +1160,7 @@ Test(mring_spsc_poll, works_between_processes_that_opened_the_same_name, .timeou
 
 Test(mring_spsc_poll, works_between_processes_that_share_a_handle_by_fork, .timeout = 60)
 {
-    struct pair pair = { new_ring(0), new_eventfd(), new_eventfd(), NULL };
+    struct pair pair = { new_ring(0), new_eventfd(0), new_eventfd(0), NULL };
     cr_assert(set_both(&pair.ring, &pair));
 
     receive_from_child(&pair, NULL);
@@ -1374,7 +1305,7 @@ Test(mring_spsc_set_eventfd, signals_at_once_if_something_may_have_been_missed, 
     const char *tagname = support_tagname("ring");
     struct mring_args args = { .tagname = tagname, .capacity = smallest() };
     struct mring_spsc producer, consumer;
-    int fd = new_eventfd();
+    int fd = new_eventfd(0);
     cr_assert_eq(mring_spsc_open(&consumer, &args), 0);
     cr_assert_eq(mring_spsc_open(&producer, &args), 0);
     cr_assert_eq(mring_spsc_set_eventfd(&consumer, MRING_READ_END, fd), 0);

@@ -2,7 +2,7 @@
 /* Byte rings: how an end is tuned, counted, taken over and checked. */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -16,22 +16,6 @@ static const int64_t MILLISECOND = 1000000;
 
 #define ROWS(table) (sizeof(table) / sizeof(table)[0])
 
-static size_t smallest(void)
-{
-    return (size_t)mring_capacity(1, 0);
-}
-
-/* An anonymous ring of the smallest capacity. */
-static struct mring_spsc new_ring(unsigned flags)
-{
-    struct mring_spsc ring = { 0 };
-
-    cr_assert_eq(
-        mring_spsc_create(&ring, &(struct mring_args){ .capacity = smallest(), .flags = flags }),
-        0);
-    return ring;
-}
-
 /* A handle of a ring with a name, which is made if there is none. */
 static struct mring_spsc open_ring(const char *tagname)
 {
@@ -41,31 +25,6 @@ static struct mring_spsc open_ring(const char *tagname)
         mring_spsc_open(&ring, &(struct mring_args){ .tagname = tagname, .capacity = smallest() }),
         0);
     return ring;
-}
-
-/* Commit `size` bytes that depend on their positions; false if there is no room. */
-static bool put(struct mring_spsc *ring, size_t size)
-{
-    unsigned char *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    for (size_t i = 0; i < size; i++)
-        room[i] = support_byte(ring->write_pos + i);
-    mring_spsc_commit(ring, size);
-    return true;
-}
-
-/* Consume `size` bytes; false if they are not there or not the right ones. */
-static bool take(struct mring_spsc *ring, size_t size)
-{
-    size_t available;
-    const unsigned char *bytes = mring_spsc_peek(ring, size, &available);
-
-    if (bytes == NULL || available < size || !support_has_bytes(bytes, ring->read_pos, size))
-        return false;
-    mring_spsc_consume(ring, size);
-    return true;
 }
 
 static int tune_batch(struct mring_spsc *ring, enum mring_end end, uint64_t bytes)

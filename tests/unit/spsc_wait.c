@@ -2,7 +2,7 @@
 /* Byte rings: when a sleeper is woken and when not, and which fences that takes. */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/spsc.h>
@@ -22,42 +22,6 @@
 static const int64_t MILLISECOND = 1000000;
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
-
-static uint64_t smallest(void)
-{
-    return mring_capacity(1, 0);
-}
-
-static struct mring_spsc new_ring(unsigned flags)
-{
-    struct mring_spsc ring = { 0 };
-
-    cr_assert_eq(
-        mring_spsc_create(&ring, &(struct mring_args){ .capacity = smallest(), .flags = flags }),
-        0);
-    return ring;
-}
-
-static bool put(struct mring_spsc *ring, size_t size)
-{
-    void *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    memset(room, 7, size);
-    mring_spsc_commit(ring, size);
-    return true;
-}
-
-static bool take(struct mring_spsc *ring, size_t size)
-{
-    size_t available;
-
-    if (mring_spsc_peek(ring, size, &available) == NULL)
-        return false;
-    mring_spsc_consume(ring, size);
-    return true;
-}
 
 static struct mring_stats stats_of(const struct mring_spsc *ring, enum mring_end end)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "ring_support.h"
 
 #include <criterion/criterion.h>
 #include <mring/wait.h>
@@ -162,29 +162,6 @@ Test(mring_os_wake, wakes_sleepers_in_other_processes, .timeout = 20)
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
-
-static int new_eventfd(unsigned count)
-{
-    int fd = eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC);
-
-    cr_assert_geq(fd, 0);
-    return fd;
-}
-
-/* How often the descriptor has been written to; now it never was. */
-static uint64_t count_of(int fd)
-{
-    uint64_t count;
-
-    return read(fd, &count, sizeof count) == sizeof count ? count : 0;
-}
-
-static bool is_readable(int fd)
-{
-    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-
-    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN);
-}
 
 Test(mring_os_signal, makes_a_descriptor_readable, .timeout = 5)
 {
