@@ -369,18 +369,27 @@ static void look_or_sleep(struct mring_spsc *ring, const struct waiter *waiter, 
                    rest_ns < MRING_WAIT_SLICE_NS ? rest_ns : MRING_WAIT_SLICE_NS);
 }
 
+/* For less time than a look at the clock is worth. */
+static int look_a_few_times(struct mring_spsc *ring, const struct waiter *waiter, size_t size)
+{
+    int err = MRING_TIMED_OUT;
+
+    for (int i = 0; i < LOOKS_PER_CLOCK && err == MRING_TIMED_OUT; i++) {
+        mring_pause();
+        err = waiter->look(ring, size);
+    }
+    return err;
+}
+
 /* Look for a while, at most until `end`. */
 static int look_for_a_while(struct mring_spsc *ring, const struct waiter *waiter, size_t size,
                             int64_t end)
 {
-    int err = MRING_TIMED_OUT;
+    int err;
 
-    for (unsigned looks = 1; err == MRING_TIMED_OUT; looks++) {
-        if (looks % LOOKS_PER_CLOCK == 0 && mring_os_now() >= end)
-            break;
-        mring_pause();
-        err = waiter->look(ring, size);
-    }
+    do {
+        err = look_a_few_times(ring, waiter, size);
+    } while (err == MRING_TIMED_OUT && mring_os_now() < end);
     return err;
 }
 
@@ -431,6 +440,12 @@ static int wait_for(struct mring_spsc *ring, const struct waiter *waiter, size_t
 
     if (err != MRING_TIMED_OUT || timeout_ns == 0)
         return err;
+    if (mring_spin_has_credit(waiter->spin)) {
+        /* An answer is often there before the clock has been read. */
+        err = look_a_few_times(ring, waiter, size);
+        if (err != MRING_TIMED_OUT)
+            return err;
+    }
     int64_t now = mring_os_now();
     bool ever = timeout_ns < 0 || timeout_ns > INT64_MAX - now;
     return wait_until(ring, waiter, size, now, ever ? INT64_MAX : now + timeout_ns);

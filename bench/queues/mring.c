@@ -64,14 +64,20 @@ SPECIALIZED void spsc_release(void *end, size_t count, size_t size)
 /* The same, sleeping when there is no room or nothing to read. */
 SPECIALIZED bool wait_put(void *end, const void *item, size_t size)
 {
-    return spsc_put(end, item, size) ||
-           (mring_spsc_wait_writable(end, size, -1) == 0 && spsc_put(end, item, size));
+    while (!spsc_put(end, item, size)) {
+        if (mring_spsc_wait_writable(end, size, -1) != 0)
+            return false;
+    }
+    return true;
 }
 
 SPECIALIZED bool wait_get(void *end, void *item, size_t size)
 {
-    return spsc_get(end, item, size) ||
-           (mring_spsc_wait_readable(end, size, -1) == 0 && spsc_get(end, item, size));
+    while (!spsc_get(end, item, size)) {
+        if (mring_spsc_wait_readable(end, size, -1) != 0)
+            return false;
+    }
+    return true;
 }
 
 DEFINE_ITEM_LOOPS(spsc, 0, spsc_put, spsc_get)

@@ -221,6 +221,12 @@ MRING_INTERNAL void mring_event_wake(struct mring_event *event, int fd)
 /* Without credit, look all the same in one wait out of these, to find out whether it pays again. */
 #define MRING_SPIN_TRIAL 64u
 
+/* Whether looking has paid of late, or is wished. */
+MRING_INTERNAL bool mring_spin_has_credit(const struct mring_spin *spin)
+{
+    return spin->spin_ns != 0 ? spin->spin_ns > 0 : spin->debt <= MRING_SPIN_DEBT_LIMIT;
+}
+
 /*
  * Whether this wait should look for a while before it sleeps.
  *
@@ -228,10 +234,8 @@ MRING_INTERNAL void mring_event_wake(struct mring_event *event, int fd)
  */
 MRING_INTERNAL bool mring_spin_pays(struct mring_spin *spin)
 {
-    if (spin->spin_ns != 0)
-        return spin->spin_ns > 0;
-    if (spin->debt <= MRING_SPIN_DEBT_LIMIT)
-        return true;
+    if (mring_spin_has_credit(spin) || spin->spin_ns < 0)
+        return spin->spin_ns >= 0;
     return ++spin->waits % MRING_SPIN_TRIAL == 0;
 }
 
