@@ -16,7 +16,7 @@
  * Negative controls: -DBREAK_P1 and the like weaken one ordered access of the real code by
  * redefining its accessor. The checker must report an error then; the head of each harness lists
  * its controls. One accessor serves several sites, so the macros tell them apart by the length of
- * the name of the function that they are expanded in.
+ * the name of the function that they are expanded in, or by one letter of it.
  */
 #ifndef MRING_TEST_MODEL_H
 #define MRING_TEST_MODEL_H
