@@ -90,27 +90,12 @@ static inline int plain_destroy(struct mring_spsc *ring)
 
 SPECIALIZED bool mirrored_put(void *end, const void *chunk, size_t size)
 {
-    struct mring_spsc *ring = end;
-    void *room = mring_spsc_reserve(ring, size);
-
-    if (room == NULL)
-        return false;
-    memcpy(room, chunk, size);
-    mring_spsc_commit(ring, size);
-    return true;
+    return mring_spsc_push(end, chunk, size);
 }
 
 SPECIALIZED bool mirrored_get(void *end, void *chunk, size_t size)
 {
-    struct mring_spsc *ring = end;
-    size_t readable;
-    const void *bytes = mring_spsc_peek(ring, size, &readable);
-
-    if (bytes == NULL)
-        return false;
-    memcpy(chunk, bytes, size);
-    mring_spsc_consume(ring, size);
-    return true;
+    return mring_spsc_pop(end, chunk, size);
 }
 
 /* ---- split ----------------------------------------------------------------------------------- */

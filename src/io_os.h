@@ -16,7 +16,7 @@ struct io {
  * One system call, repeated if a signal interrupts it. *count is the number of bytes that it moved;
  * 0 only for the end of input.
  *
- *   errors    would_block, or the system's code
+ *   errors    would_block, or the system's code; invalid_arg: MSG_TRUNC is in the flags of an input
  */
 int mring_io_input(const struct io *io, void *bytes, size_t size, size_t *count);
 int mring_io_output(const struct io *io, const void *bytes, size_t size, size_t *count);

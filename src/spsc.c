@@ -443,8 +443,10 @@ static int wait_for(struct mring_spsc *ring, const struct waiter *waiter, size_t
     if (mring_spin_has_credit(waiter->spin)) {
         /* An answer is often there before the clock has been read. */
         err = look_a_few_times(ring, waiter, size);
-        if (err != MRING_TIMED_OUT)
+        if (err != MRING_TIMED_OUT) {
+            mring_spin_learn(waiter->spin, true);
             return err;
+        }
     }
     int64_t now = mring_os_now();
     bool ever = timeout_ns < 0 || timeout_ns > INT64_MAX - now;

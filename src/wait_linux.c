@@ -60,6 +60,7 @@ void mring_os_clear(int fd)
 /*
  * Expedited: by interrupts to the processors that run such processes now, which takes
  * microseconds. It fails only for want of memory; the other way takes milliseconds and none.
+ * Where a filter refuses both, a sleeper finds out after its slice (MRING_FENCE is for that).
  */
 void mring_os_barrier(void)
 {

@@ -15,16 +15,6 @@
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-SPECIALIZED bool spsc_put(void *end, const void *item, size_t size)
-{
-    return mring_spsc_push(end, item, size);
-}
-
-SPECIALIZED bool spsc_get(void *end, void *item, size_t size)
-{
-    return mring_spsc_pop(end, item, size);
-}
-
 SPECIALIZED size_t spsc_put_batch(void *end, const void *items, size_t count, size_t size)
 {
     return mring_spsc_push_n(end, items, size, count);
@@ -64,7 +54,7 @@ SPECIALIZED void spsc_release(void *end, size_t count, size_t size)
 /* The same, sleeping when there is no room or nothing to read. */
 SPECIALIZED bool wait_put(void *end, const void *item, size_t size)
 {
-    while (!spsc_put(end, item, size)) {
+    while (!mirrored_put(end, item, size)) {
         if (mring_spsc_wait_writable(end, size, -1) != 0)
             return false;
     }
@@ -73,17 +63,17 @@ SPECIALIZED bool wait_put(void *end, const void *item, size_t size)
 
 SPECIALIZED bool wait_get(void *end, void *item, size_t size)
 {
-    while (!spsc_get(end, item, size)) {
+    while (!mirrored_get(end, item, size)) {
         if (mring_spsc_wait_readable(end, size, -1) != 0)
             return false;
     }
     return true;
 }
 
-DEFINE_ITEM_LOOPS(spsc, 0, spsc_put, spsc_get)
+DEFINE_ITEM_LOOPS(spsc, 0, mirrored_put, mirrored_get)
 DEFINE_BATCH_LOOPS(spsc, 0, spsc_put_batch, spsc_get_batch)
 DEFINE_SPAN_LOOPS(spsc, 0, spsc_reserve, spsc_commit, spsc_peek, spsc_release)
-DEFINE_ROUND_TRIP_LOOPS(spsc, 0, spsc_put, spsc_get)
+DEFINE_ROUND_TRIP_LOOPS(spsc, 0, mirrored_put, mirrored_get)
 DEFINE_ITEM_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_ROUND_TRIP_LOOPS(wait, 0, wait_put, wait_get)
 DEFINE_WAKE_LOOPS(wait, wait_put, wait_get)
@@ -205,11 +195,6 @@ static void *open_end(void *queue, bool producer)
     return err == 0 ? queue : NULL;
 }
 
-static void close_end(void *end)
-{
-    (void)end;
-}
-
 static void destroy(void *queue)
 {
     mring_spsc_destroy(queue);
@@ -226,9 +211,8 @@ const struct queue queues_mring[] = {
         .create = create_spinning,
         .destroy = destroy,
         .open = open_end,
-        .close = close_end,
-        .put = spsc_put,
-        .get = spsc_get,
+        .put = mirrored_put,
+        .get = mirrored_get,
         ITEM_LOOPS(spsc),
         BATCH_LOOPS(spsc),
         SPAN_LOOPS(spsc),
@@ -241,9 +225,8 @@ const struct queue queues_mring[] = {
         .create = create_waiting,
         .destroy = destroy,
         .open = open_end,
-        .close = close_end,
-        .put = spsc_put,
-        .get = spsc_get,
+        .put = mirrored_put,
+        .get = mirrored_get,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
     },
@@ -254,7 +237,6 @@ const struct queue queues_mring[] = {
         .create = create_waiting,
         .destroy = destroy,
         .open = open_end,
-        .close = close_end,
         WAKE_LOOPS(wait),
     },
     {
@@ -264,7 +246,6 @@ const struct queue queues_mring[] = {
         .create = create_waiting,
         .destroy = destroy,
         .open = open_end,
-        .close = close_end,
         ITEM_LOOPS(wait),
         ROUND_TRIP_LOOPS(wait),
     },
@@ -275,9 +256,8 @@ const struct queue queues_mring[] = {
         .create = create_spinning,
         .destroy = destroy,
         .open = open_end,
-        .close = close_end,
-        .put = spsc_put,
-        .get = spsc_get,
+        .put = mirrored_put,
+        .get = mirrored_get,
         .produce = produce_blocks,
         .consume = consume_blocks,
         .produce_batches = produce_batch_blocks,

@@ -47,8 +47,8 @@ MRING_API const char *mring_errmsg(int err, char *buffer, size_t size);
 /* ---- creation -------------------------------------------------------------------------------- */
 
 enum mring_flags {
-    MRING_NOWAIT = 1 << 0, /* no side ever sleeps: publishing pays no fence; _wait calls spin. For
-                              creation; who attaches gets what the ring has */
+    MRING_NOWAIT = 1 << 0, /* no side ever sleeps: publishing does not look whether one does; _wait
+                              calls spin. For creation; who attaches gets what the ring has */
     MRING_ANY_CAPACITY = 1 << 1, /* attach whatever the capacity is; `capacity` is for creation */
     MRING_FENCE = 1 << 2 /* publishing pays a fence, so that no sleeper interrupts the processors
                             of other threads (membarrier), or for a process that will give up that
@@ -90,10 +90,10 @@ struct mring_tuning {
      * Publish only when this many bytes have come together: 0, at every commit or consume; at most
      * the capacity. Fewer publications, fewer wakes, and a peer that finds more at a time, but
      * later. Whatever is held back is published by flush, by close, when this end finds too little
-     * room (or too few bytes) for what it asks for, and by every _wait and _arm call, even if there
-     * is enough: so ask first, and wait only when there is too little. The read end also publishes
-     * when it has consumed all that it knows of, and as soon as it notices that the producer waits.
-     * What is held back by an end whose process dies was not done.
+     * room or too few bytes for what it asks for, or nothing new, and by every _wait and _arm call,
+     * even if there is enough: so ask first, and wait only when there is too little. The read end
+     * also publishes when it has consumed all that it knows of, and as soon as it notices that the
+     * producer waits. What is held back by an end whose process dies was not done.
      */
     uint64_t batch_bytes;
 
@@ -202,7 +202,7 @@ MRING_INTERNAL void mring_hold_learn(struct mring_hold *hold, uint64_t found, bo
     } else if (!enough) {
         hold->finds -= hold->finds > 0;
     } else if (found < MRING_HOLD_FEW) {
-        hold->usual = (hold->usual + (uint32_t)found) / 2;
+        hold->usual = (hold->usual + (uint32_t)found + 1) / 2; /* not 0, or nothing would do */
         hold->finds++;
     }
 }
@@ -225,8 +225,8 @@ struct mring_guard {
 #define MRING_GUARDED 0
 #endif
 
-/* The first and the last thing that a call does at an end. Relaxed: a race that is seen is enough;
- * one that is not is as bad as without. */
+/* The first and the last thing that a call does at an end. No order is needed, so leaving is
+ * relaxed: a race that is seen is enough; one that is not is as bad as without. */
 MRING_INTERNAL void mring_guard_enter(struct mring_guard *guard)
 {
 #if MRING_GUARDED

@@ -85,8 +85,8 @@ MRING_BEGIN_DECLS
  * stand anywhere but must not move while another thread uses it.
  */
 struct mring_spsc {
-    /* Constant after creation; read by both sides. The padding, here and below, keeps it off the
-       lines of its neighbours at any address. */
+    /* Constant while the ends are used; read by both sides. The padding, here and below, keeps it
+       off the lines of its neighbours at any address. */
     unsigned char padding_before[MRING_LINE];
     unsigned char *data;           /* first byte, at its first address */
     uint64_t capacity;             /* bytes, a power of two */

@@ -1658,3 +1658,17 @@ Test(mring_spsc_writable, publishes_what_was_held_back_if_there_is_no_more_room,
     cr_expect_eq(mring_spsc_readable(&ring), 100);
     mring_spsc_destroy(&ring);
 }
+
+/* A byte at a time, half of the usual is less than one: still, nothing is not enough. */
+Test(mring_spsc_hold, ends_with_a_look_in_vain_however_little_was_found_before, .timeout = 5)
+{
+    struct mring_spsc ring = new_ring(0);
+    unsigned char byte = 0;
+    stream(&ring, MRING_READ_END, 1, MRING_HOLD_NEEDED_MIN);
+    cr_assert_eq(ring.read_hold.finds, ring.read_hold.needed, "it holds off");
+
+    cr_assert_not(mring_spsc_pop(&ring, &byte, 1));
+
+    cr_expect_eq(ring.read_hold.finds, 0);
+    mring_spsc_destroy(&ring);
+}
