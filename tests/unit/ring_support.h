@@ -74,6 +74,30 @@ static inline bool take(struct mring_spsc *ring, size_t size)
     return true;
 }
 
+/* What stands at `pos` of every stream here. Valid until the next call. */
+static inline unsigned char *bytes_at(uint64_t pos, size_t size)
+{
+    static unsigned char bytes[1 << 20];
+
+    cr_assert_leq(size, sizeof bytes);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = support_byte(pos + i);
+    return bytes;
+}
+
+static inline void write_bytes(struct mring_spsc *ring, size_t size)
+{
+    cr_assert_eq(mring_spsc_write(ring, bytes_at(ring->write_pos, size), size), size);
+}
+
+static inline void drop_bytes(struct mring_spsc *ring, size_t size)
+{
+    size_t there;
+
+    cr_assert_not_null(mring_spsc_peek(ring, size, &there));
+    mring_spsc_consume(ring, size);
+}
+
 /* ---- eventfds -------------------------------------------------------------------------------- */
 
 /* One that does not block, and has been written to `count` times. */

@@ -15,17 +15,6 @@ static const int64_t MILLISECOND = 1000000;
 
 #define ROWS(table) (sizeof(table) / sizeof(table)[0])
 
-/* What stands at `pos` of every stream here. Valid until the next call. */
-static unsigned char *bytes_at(uint64_t pos, size_t size)
-{
-    static unsigned char *bytes;
-
-    bytes = realloc(bytes, size + 1);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = support_byte(pos + i);
-    return bytes;
-}
-
 /* Room for one ring, and for 64 bytes more that show who writes too much. */
 static unsigned char *new_buffer(void)
 {
@@ -42,19 +31,6 @@ static bool is_untouched(const unsigned char *bytes, size_t size)
         if (bytes[i] != 0xa5)
             return false;
     return true;
-}
-
-static void write_bytes(struct mring_spsc *ring, size_t size)
-{
-    cr_assert_eq(mring_spsc_write(ring, bytes_at(ring->write_pos, size), size), size);
-}
-
-static void drop_bytes(struct mring_spsc *ring, size_t size)
-{
-    size_t there;
-
-    cr_assert_not_null(mring_spsc_peek(ring, size, &there));
-    mring_spsc_consume(ring, size);
 }
 
 /* ---- one element ----------------------------------------------------------------------------- */

@@ -25,30 +25,6 @@
 TestSuite(mring_spsc_fill, .init = support_begin, .fini = support_end);
 TestSuite(mring_spsc_drain, .init = support_begin, .fini = support_end);
 
-/* What stands at `pos` of every stream here. Valid until the next call. */
-static unsigned char *bytes_at(uint64_t pos, size_t size)
-{
-    static unsigned char bytes[1 << 20];
-
-    cr_assert_leq(size, sizeof bytes);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = support_byte(pos + i);
-    return bytes;
-}
-
-static void write_bytes(struct mring_spsc *ring, size_t size)
-{
-    cr_assert_eq(mring_spsc_write(ring, bytes_at(ring->write_pos, size), size), size);
-}
-
-static void drop_bytes(struct mring_spsc *ring, size_t size)
-{
-    size_t there;
-
-    cr_assert_not_null(mring_spsc_peek(ring, size, &there));
-    mring_spsc_consume(ring, size);
-}
-
 /* Whether the ring has exactly the bytes from `pos` on. */
 static bool ring_has(struct mring_spsc *ring, uint64_t pos, size_t size)
 {
