@@ -50,9 +50,11 @@ static const struct task_class classes[] = {
 
     /* Records. */
     { { "record/spsc/item:8", "records of 8 bytes, one per call", UNIT_ITEMS, .quick = true,
-        .like = "spsc/item:8" }, .task = TASK_NONE },
+        .like = "spsc/item:8" },
+      TASK_ITEMS, USE_RECORD_ITEMS, .item_bytes = 8 },
     { { "record/spsc/rtt", "a record of 8 bytes there and back", UNIT_NS, .quick = true,
-        .like = "spsc/rtt" }, .task = TASK_NONE },
+        .like = "spsc/rtt" },
+      TASK_ROUND_TRIP, USE_RECORD_ROUND_TRIP, .item_bytes = 8 },
     { { "record/mpsc/16-256", "records of 16 to 256 bytes, 2 producers, 1 consumer", UNIT_ITEMS,
         .quick = true, .threads = 3 },
       TASK_RECORDS, USE_RECORDS, .item_bytes = RECORD_MAX, .producers = 2 },
@@ -322,6 +324,7 @@ void classes_register(const struct bench_cores *cores, const struct bench_option
 {
     static const struct queue *const arrays[] = {
         queues_mring,
+        queues_mring_records,
         queues_limit,
         queues_system,
 #if defined(BENCH_COMPETITORS)

@@ -82,7 +82,12 @@ enum use {
     USE_RECORDS = 1 << 7,      /* records of 16 to 256 bytes, several producers, one consumer */
     USE_PROCESSES = 1 << 8,    /* chunks of any size between two processes; put and get poll */
     USE_BLOCKING = 1 << 9,     /* the same; put and get sleep in the kernel when they have to */
-    USE_WAKE = 1 << 10         /* items of 8 bytes; get sleeps in the kernel */
+    USE_WAKE = 1 << 10,        /* items of 8 bytes; get sleeps in the kernel */
+
+    /* Items of 8 bytes in a ring of records: compared with the queues of the first line, and of
+       USE_ROUND_TRIP. */
+    USE_RECORD_ITEMS = 1 << 11,
+    USE_RECORD_ROUND_TRIP = 1 << 12
 };
 
 /* What a queue is made for. */
@@ -123,13 +128,13 @@ struct queue {
     bool (*get)(void *end, void *item, size_t size);
 
     /* Those of loops.h that belong to the uses. */
-    loop *produce; /* USE_ITEMS, USE_BYTES, USE_PROCESSES, USE_BLOCKING; USE_MANY, USE_RECORDS */
+    loop *produce; /* USE_ITEMS, USE_BYTES, USE_PROCESSES, USE_BLOCKING; USE_MANY; all RECORD */
     loop *consume;
     loop *produce_batches; /* USE_BATCHES; USE_MANY_BATCHES */
     loop *consume_batches;
     loop *produce_spans; /* USE_SPANS */
     loop *consume_spans;
-    loop *ping; /* USE_ROUND_TRIP, USE_PROCESSES, USE_BLOCKING */
+    loop *ping; /* USE_ROUND_TRIP, USE_RECORD_ROUND_TRIP, USE_PROCESSES, USE_BLOCKING */
     loop *pong;
     loop *wake; /* USE_WAKE */
     loop *sleep;
@@ -140,6 +145,7 @@ struct queue {
  * if ringbench was built with competitors; see bench/CMakeLists.txt.
  */
 extern const struct queue queues_mring[];
+extern const struct queue queues_mring_records[];
 extern const struct queue queues_system[]; /* pipe, socket pair, message queue, mutex */
 extern const struct queue queues_limit[];  /* what the hardware gives */
 extern const struct queue queues_control[];

@@ -9,7 +9,6 @@
 #include "round.h"
 
 enum task {
-    TASK_NONE, /* of a class that mring has nothing for yet */
     TASK_ITEMS,
     TASK_BATCHES,
     TASK_SPANS,

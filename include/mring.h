@@ -6,6 +6,7 @@
  *   mring/mmap.h    map files, anonymous memory and named shared memory; mirror a segment
  *   mring/ring.h    what rings have in common: errors, arguments
  *   mring/spsc.h    byte ring: one producer, one consumer, any thread or process
+ *   mring/mpmc.h    record ring: many producers, many consumers, any threads or processes
  *   mring/wait.h    the eventcount behind the _wait calls
  *   mring/atomic.h  the ordered accesses of the rings
  *   mring/base.h    linkage, cache line, alias barrier
@@ -31,6 +32,7 @@
 #include <mring/atomic.h>
 #include <mring/base.h>
 #include <mring/mmap.h>
+#include <mring/mpmc.h>
 #include <mring/ring.h>
 #include <mring/spsc.h>
 #include <mring/wait.h>

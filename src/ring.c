@@ -7,6 +7,19 @@
 /* A name can be replaced as often as we have looked at it. */
 #define OPEN_ATTEMPTS 64
 
+/* Bytes of a record's word, and the longest record that it can tell of. */
+#define RECORD_HEAD       ((uint64_t)8)
+#define RECORD_LENGTH_MAX ((UINT64_C(1) << 30) - 1)
+
+/*
+ * The default of hold_ns. Measured in
+ * one run, items of 8, 64, 256 and chunks of 200 bytes: 60 ns 183 86 26 M/s and 3.7 GB/s, 120 ns
+ * 187 107 39 and 5.8, 240 ns 200 108 40 and 9.9, 480 ns 204 113 41 and 10.1, 960 ns 203 113 41 and
+ * 10.1, 1,920 ns 204 107 40 and 9.8; without, 185 62 24 and 3.7. A round trip takes the same time
+ * with all of them.
+ */
+#define HOLD_NS ((int64_t)400)
+
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 const char *mring_errname(int err)
@@ -57,6 +70,29 @@ static uint64_t align_up(uint64_t value, uint64_t granularity)
     return (value + granularity - 1) & ~(granularity - 1);
 }
 
+/* What record rings have besides; returns the end of their parts. */
+static uint64_t describe_records(struct ring_header *header, const struct mring_args *args,
+                                 uint64_t offset)
+{
+    bool skips = args->flags & MRING_SKIP_STALLED;
+    uint64_t most = header->capacity - (skips ? 0 : RECORD_HEAD);
+    uint64_t limit = most < RECORD_LENGTH_MAX ? most : RECORD_LENGTH_MAX;
+
+    header->kind += args->flags & RING_MODE_FLAGS;
+    header->record_granule = args->granule != 0 ? args->granule : skips ? 64 : 16;
+    header->record_max = args->record_max != 0 ? args->record_max : limit;
+    if (args->tagname != NULL) {
+        header->member_count = RING_MEMBER_COUNT;
+        header->members_offset = offset;
+        offset += align_up(RING_MEMBER_COUNT * sizeof(struct ring_member), RING_GRANULE);
+    }
+    if (skips) {
+        header->words_offset = offset;
+        offset += header->capacity / header->record_granule * RECORD_HEAD;
+    }
+    return offset;
+}
+
 /* The header of a ring that is to be made, as far as its arguments say it. */
 static struct ring_header describe(enum ring_kind kind, const struct mring_args *args)
 {
@@ -69,14 +105,25 @@ static struct ring_header describe(enum ring_kind kind, const struct mring_args 
         .capacity = args->capacity,
         .write_side_offset = spacing,
         .read_side_offset = 2 * spacing,
-        .data_offset = align_up(3 * spacing, mmap_mirror_granularity(args->map_flags)),
         .granule = (uint32_t)RING_GRANULE,
         .flags = args->flags & (MRING_NOWAIT | MRING_FENCE),
     };
+    uint64_t offset = 3 * spacing;
 
+    if (kind == RING_KIND_MPMC)
+        offset = describe_records(&header, args, offset);
+    header.data_offset =
+        align_up(align_up(offset, spacing), mmap_mirror_granularity(args->map_flags));
     header.total_size = header.data_offset + header.capacity;
     memcpy(header.type_tag, args->type_tag, sizeof header.type_tag);
     return header;
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+void *mring_ring_part(const struct mmap *map, const struct ring_header *header, uint64_t offset)
+{
+    return (unsigned char *)map->addr - header->data_offset + offset;
 }
 
 /* ---- fences and pauses ----------------------------------------------------------------------- */
@@ -126,7 +173,8 @@ static uint32_t measure_pauses_per_us(void)
     return (uint32_t)((int64_t)pauses * 1000 / (elapsed > 0 ? elapsed : 1) + 1);
 }
 
-uint32_t mring_ring_pauses(int64_t ns)
+/* How often mring_pause() takes that time, about; measured once per process. */
+static uint32_t count_pauses(int64_t ns)
 {
     static mring_atomic_u32 per_us;
 
@@ -136,12 +184,37 @@ uint32_t mring_ring_pauses(int64_t ns)
     return (uint32_t)(ns * mring_load_relaxed_u32(&per_us) / 1000);
 }
 
+struct mring_hold mring_ring_hold(int64_t ns)
+{
+    return (struct mring_hold){ .needed = MRING_HOLD_NEEDED_MIN,
+                                .pauses = ns < 0 ? 0 : count_pauses(ns == 0 ? HOLD_NS : ns) };
+}
+
 /* ---- creation -------------------------------------------------------------------------------- */
 
-/* Without a capacity, one can only attach. */
-static int check_args(const struct mring_args *args, bool may_attach)
+/* The arguments that only record rings take. */
+static bool has_valid_records(enum ring_kind kind, const struct mring_args *args)
 {
-    if (args->flags & ~(unsigned)(MRING_NOWAIT | MRING_ANY_CAPACITY | MRING_FENCE))
+    unsigned mode = args->flags & RING_MODE_FLAGS;
+
+    if (kind != RING_KIND_MPMC)
+        return mode == 0 && args->granule == 0 && args->record_max == 0;
+    if ((mode & MRING_SKIP_STALLED) && mode != MRING_SKIP_STALLED)
+        return false;
+    if (args->granule != 0 && args->granule != 16 && args->granule != 32 && args->granule != 64)
+        return false;
+    return args->record_max == 0 || args->capacity == 0 ||
+           args->record_max <= describe(kind, &(struct mring_args){ .capacity = args->capacity,
+                                                                    .flags = args->flags })
+                                   .record_max;
+}
+
+/* Without a capacity, one can only attach. */
+static int check_args(enum ring_kind kind, const struct mring_args *args, bool may_attach)
+{
+    if (args->flags & ~(MRING_NOWAIT | MRING_ANY_CAPACITY | MRING_FENCE | RING_MODE_FLAGS))
+        return MMAP_INVALID_ARG;
+    if (!has_valid_records(kind, args))
         return MMAP_INVALID_ARG;
     if (args->tagname != NULL && (args->map_flags & MMAP_HUGE_REQUIRE))
         return MMAP_UNSUPPORTED;
@@ -150,19 +223,29 @@ static int check_args(const struct mring_args *args, bool may_attach)
     return args->capacity == mring_capacity(args->capacity, args->map_flags) ? 0 : MMAP_INVALID_ARG;
 }
 
-/* Runs before anybody else can see the memory; the rest of it is zeros. */
+/*
+ * Runs before anybody else can see the memory; the rest of it is zeros. Zeros are positions of a
+ * byte ring; a record ring begins with lap 1. Relaxed: nobody else is there.
+ */
 static int write_header(struct mmap *map, void *context)
 {
     const struct ring_header *header = context;
+    struct mring_side *write_side = mring_ring_part(map, header, header->write_side_offset);
+    struct mring_side *read_side = mring_ring_part(map, header, header->read_side_offset);
 
-    memcpy((unsigned char *)map->addr - header->data_offset, header, sizeof *header);
+    memcpy(mring_ring_part(map, header, 0), header, sizeof *header);
+    if (header->kind != RING_KIND_SPSC) {
+        mring_store_relaxed_u64(&write_side->pos, header->capacity);
+        mring_store_relaxed_u64(&write_side->free_pos, header->capacity);
+        mring_store_relaxed_u64(&read_side->pos, header->capacity);
+    }
     return 0;
 }
 
 int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
                       const struct mring_args *args)
 {
-    int err = check_args(args, false);
+    int err = check_args(kind, args, false);
 
     if (err != 0)
         return err;
@@ -211,13 +294,24 @@ static bool is_zero(const unsigned char tag[16])
 }
 
 /* Numbers that are consistent keep every access inside the object, whoever wrote them. */
-static bool is_consistent(const struct ring_header *header, const struct mring_args *args)
+static bool is_consistent(const struct ring_header *header, enum ring_kind kind,
+                          const struct mring_args *args)
 {
-    struct mring_args theirs = { .tagname = args->tagname, .capacity = header->capacity };
-    struct ring_header expected = describe((enum ring_kind)header->kind, &theirs);
+    struct mring_args theirs = { .tagname = args->tagname,
+                                 .capacity = header->capacity,
+                                 .flags = args->flags & RING_MODE_FLAGS,
+                                 .granule = header->record_granule,
+                                 .record_max = header->record_max };
 
-    return header->capacity == mring_capacity(header->capacity, 0) &&
-           header->total_size == expected.total_size &&
+    if (header->capacity != mring_capacity(header->capacity, 0) || header->capacity == 0 ||
+        !has_valid_records(kind, &theirs))
+        return false;
+    struct ring_header expected = describe(kind, &theirs);
+    return header->members_offset == expected.members_offset &&
+           header->member_count == expected.member_count &&
+           header->words_offset == expected.words_offset &&
+           header->record_granule == expected.record_granule &&
+           header->record_max == expected.record_max && header->total_size == expected.total_size &&
            header->write_side_offset == expected.write_side_offset &&
            header->read_side_offset == expected.read_side_offset &&
            header->data_offset == expected.data_offset;
@@ -231,9 +325,9 @@ static int check_header(const struct ring_header *header, enum ring_kind kind,
     if (header->version_major != RING_VERSION_MAJOR || header->incompatible_features != 0 ||
         header->granule != RING_GRANULE)
         return MRING_BAD_VERSION;
-    if (header->kind != (uint32_t)kind)
+    if (header->kind != (uint32_t)kind + (args->flags & RING_MODE_FLAGS))
         return MRING_BAD_KIND;
-    if (!is_consistent(header, args))
+    if (!is_consistent(header, kind, args))
         return MRING_CORRUPT;
     if (args->capacity != 0 && args->capacity != header->capacity &&
         !(args->flags & MRING_ANY_CAPACITY))
@@ -290,7 +384,7 @@ int mring_ring_open(struct mmap *map, struct ring_header *header, enum ring_kind
 
     if (args->tagname == NULL || (args->map_flags & MMAP_EXCLUSIVE))
         return MMAP_INVALID_ARG;
-    int err = check_args(args, true);
+    int err = check_args(kind, args, true);
     if (err != 0)
         return err;
 
@@ -307,12 +401,4 @@ int mring_ring_open(struct mmap *map, struct ring_header *header, enum ring_kind
             return err;
     }
     return err != 0 ? err : MRING_CORRUPT;
-}
-
-struct mring_side *mring_ring_side(const struct mmap *map, const struct ring_header *header,
-                                   uint64_t offset)
-{
-    unsigned char *start = (unsigned char *)map->addr - header->data_offset;
-
-    return (struct mring_side *)(void *)(start + offset);
 }

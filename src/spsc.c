@@ -4,30 +4,10 @@
 
 #include "io_os.h"
 #include "ring_header.h"
-
-/*
- * How long to look before sleeping, where that pays (struct mring_spin), and how often per look at
- * the clock. The time is what a wake costs: a side that sleeps sooner than that makes both sides
- * sleep at every hand-over. Measured with ringcat, a ring of 4 KiB and an idle second core: 2 us of
- * looking move 131 - 160 MB/s, 10 us 518 - 576, 50 us 507 - 626, 200 us 548 - 653. With a core
- * that computes something else, never looking moves 218 - 234 MB/s, 50 us 34; learning which it
- * is gives 500 - 560 and 200 - 233.
- */
-#define SPIN_NS         ((int64_t)50000)
-#define LOOKS_PER_CLOCK 16
+#include "waiter.h"
 
 /* Looks at two positions that both move. */
 #define LOOK_ATTEMPTS 1000
-
-/*
- * The default of hold_ns, and its limit: what a call takes longer must stay unnoticed. Measured in
- * one run, items of 8, 64, 256 and chunks of 200 bytes: 60 ns 183 86 26 M/s and 3.7 GB/s, 120 ns
- * 187 107 39 and 5.8, 240 ns 200 108 40 and 9.9, 480 ns 204 113 41 and 10.1, 960 ns 203 113 41 and
- * 10.1, 1,920 ns 204 107 40 and 9.8; without, 185 62 24 and 3.7. A round trip takes the same time
- * with all of them.
- */
-#define HOLD_NS     ((int64_t)400)
-#define HOLD_NS_MAX ((int64_t)10000)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -77,22 +57,16 @@ static void take_read_end(struct mring_spsc *ring, const struct positions *posit
     ring->read_guard = (struct mring_guard){ 0 };
 }
 
-static struct mring_hold hold_for(int64_t ns)
-{
-    return (struct mring_hold){ .needed = MRING_HOLD_NEEDED_MIN,
-                                .pauses = ns < 0 ? 0 : mring_ring_pauses(ns) };
-}
-
 /* Fill a handle. On failure the memory is released. */
 static int start(struct mring_spsc *ring, struct mmap *map, const struct ring_header *header)
 {
-    const struct mring_hold hold = hold_for(HOLD_NS);
+    const struct mring_hold hold = mring_ring_hold(0);
     struct positions positions;
     struct mring_spsc result = {
         .data = map->addr,
         .capacity = header->capacity,
-        .write_side = mring_ring_side(map, header, header->write_side_offset),
-        .read_side = mring_ring_side(map, header, header->read_side_offset),
+        .write_side = mring_ring_part(map, header, header->write_side_offset),
+        .read_side = mring_ring_part(map, header, header->read_side_offset),
         .fencing = mring_ring_fencing(header),
         .write_fd = -1,
         .read_fd = -1,
@@ -212,14 +186,13 @@ int mring_spsc_tune(struct mring_spsc *ring, enum mring_end end, const struct mr
     struct mring_batch *batch = writes ? &ring->write_batch : &ring->read_batch;
     struct mring_spin *spin = writes ? &ring->write_spin : &ring->read_spin;
     struct mring_hold *hold = writes ? &ring->write_hold : &ring->read_hold;
-    int64_t hold_ns = tuning->hold_ns == 0 ? HOLD_NS : tuning->hold_ns;
 
-    if (tuning->batch_bytes > ring->capacity || hold_ns > HOLD_NS_MAX)
+    if (tuning->batch_bytes > ring->capacity || tuning->hold_ns > RING_HOLD_NS_MAX)
         return MMAP_INVALID_ARG;
     mring_spsc_publish_held(ring, end);
     *batch = (struct mring_batch){ tuning->batch_bytes, writes ? ring->write_pos : ring->read_pos };
     *spin = (struct mring_spin){ .spin_ns = tuning->spin_ns };
-    *hold = hold_for(hold_ns);
+    *hold = mring_ring_hold(tuning->hold_ns);
     return 0;
 }
 
@@ -286,16 +259,18 @@ void mring_spsc_wake(struct mring_spsc *ring, enum mring_end sleeper)
 {
     if (sleeper == MRING_READ_END) {
         mring_counter_add(&ring->write_counters.wakes, 1);
-        mring_event_wake(&ring->read_side->event, ring->read_fd);
+        mring_event_wake(&ring->read_side->event, ring->read_fd, MRING_WAKE_ALL);
     } else {
         mring_counter_add(&ring->read_counters.wakes, 1);
-        mring_event_wake(&ring->write_side->event, ring->write_fd);
+        mring_event_wake(&ring->write_side->event, ring->write_fd, MRING_WAKE_ALL);
     }
 }
 
 /* How things stand for the producer: 0, or the answer of mring_spsc_wait_writable(). */
-static int look_for_room(struct mring_spsc *ring, size_t size)
+static int look_for_room(void *what, size_t size)
 {
+    struct mring_spsc *ring = what;
+
     if (ring->write_closed || mring_spsc_is_closed(ring, MRING_READ_END, NULL))
         return MRING_CLOSED;
     if (mring_spsc_room_seen(ring) >= size)
@@ -306,8 +281,10 @@ static int look_for_room(struct mring_spsc *ring, size_t size)
 }
 
 /* The same for the consumer. Closed is looked at before the position: see P3 -> C3. */
-static int look_for_bytes(struct mring_spsc *ring, size_t minimum)
+static int look_for_bytes(void *what, size_t minimum)
 {
+    struct mring_spsc *ring = what;
+
     if (mring_spsc_bytes_seen(ring) >= minimum)
         return 0;
 
@@ -319,27 +296,17 @@ static int look_for_bytes(struct mring_spsc *ring, size_t minimum)
     return closed ? MRING_EOF : MRING_TIMED_OUT;
 }
 
-/* What the two sides of the ring do not have in common when they wait. */
-struct waiter {
-    enum mring_end end;
-    int (*look)(struct mring_spsc *ring, size_t size);
-    int not_yet; /* for who does not wait but arms */
-    struct mring_event *event;
-    struct mring_spin *spin;
-    struct mring_counters *counters;
-    int fd;
-    uint64_t wanted; /* the other side's position that a wake makes sense from */
-};
-
 static struct waiter producer_of(struct mring_spsc *ring, size_t size)
 {
     return (struct waiter){ .end = MRING_WRITE_END,
                             .look = look_for_room,
+                            .what = ring,
+                            .size = size,
+                            .fencing = ring->fencing,
                             .not_yet = MRING_FULL,
                             .event = &ring->write_side->event,
                             .spin = &ring->write_spin,
                             .counters = &ring->write_counters,
-                            .fd = ring->write_fd,
                             .wanted = ring->write_pos + size - ring->capacity };
 }
 
@@ -347,143 +314,65 @@ static struct waiter consumer_of(struct mring_spsc *ring, size_t minimum)
 {
     return (struct waiter){ .end = MRING_READ_END,
                             .look = look_for_bytes,
+                            .what = ring,
+                            .size = minimum,
+                            .fencing = ring->fencing,
                             .not_yet = MRING_EMPTY,
                             .event = &ring->read_side->event,
                             .spin = &ring->read_spin,
                             .counters = &ring->read_counters,
-                            .fd = ring->read_fd,
                             .wanted = ring->read_pos + minimum };
 }
 
-/* Announce, look once more, sleep for a slice at most. */
-static void look_or_sleep(struct mring_spsc *ring, const struct waiter *waiter, size_t size,
-                          int64_t rest_ns)
-{
-    uint32_t epoch =
-        mring_event_prepare(waiter->event, waiter->wanted, MRING_MANNER_SLEEP, ring->fencing);
-
-    if (waiter->look(ring, size) != MRING_TIMED_OUT)
-        return;
-    mring_counter_add(&waiter->counters->sleeps, 1);
-    mring_os_sleep(&waiter->event->epoch, epoch,
-                   rest_ns < MRING_WAIT_SLICE_NS ? rest_ns : MRING_WAIT_SLICE_NS);
-}
-
-/* For less time than a look at the clock is worth. */
-static int look_a_few_times(struct mring_spsc *ring, const struct waiter *waiter, size_t size)
-{
-    int err = MRING_TIMED_OUT;
-
-    for (int i = 0; i < LOOKS_PER_CLOCK && err == MRING_TIMED_OUT; i++) {
-        mring_pause();
-        err = waiter->look(ring, size);
-    }
-    return err;
-}
-
-/* Look for a while, at most until `end`. */
-static int look_for_a_while(struct mring_spsc *ring, const struct waiter *waiter, size_t size,
-                            int64_t end)
-{
-    int err;
-
-    do {
-        err = look_a_few_times(ring, waiter, size);
-    } while (err == MRING_TIMED_OUT && mring_os_now() < end);
-    return err;
-}
-
-/* Look for as long as that seems to pay, and learn whether it does. */
-static int look_before_sleep(struct mring_spsc *ring, const struct waiter *waiter, size_t size,
-                             int64_t now, int64_t deadline)
-{
-    int64_t spin_ns = waiter->spin->spin_ns > 0 ? waiter->spin->spin_ns : SPIN_NS;
-    bool cut_short = deadline - now < spin_ns;
-
-    if (!mring_spin_pays(waiter->spin))
-        return MRING_TIMED_OUT;
-    int err = look_for_a_while(ring, waiter, size, cut_short ? deadline : now + spin_ns);
-    if (err != MRING_TIMED_OUT || !cut_short)
-        mring_spin_learn(waiter->spin, err != MRING_TIMED_OUT);
-    return err;
-}
-
 /* Look; what has been held back is published first, as the other side may wait for that. */
-static int look_once(struct mring_spsc *ring, const struct waiter *waiter, size_t size)
+static int look_once(struct mring_spsc *ring, const struct waiter *waiter)
 {
-    if (size == 0 || size > ring->capacity)
+    if (waiter->size == 0 || waiter->size > ring->capacity)
         return MMAP_INVALID_ARG;
     mring_spsc_flush(ring, waiter->end);
-    return waiter->look(ring, size);
+    return waiter->look(ring, waiter->size);
 }
 
-static int wait_until(struct mring_spsc *ring, const struct waiter *waiter, size_t size,
-                      int64_t now, int64_t deadline)
+static int wait_for(struct mring_spsc *ring, const struct waiter *waiter, int64_t timeout_ns)
 {
-    if (deadline <= now)
-        return MRING_TIMED_OUT;
-    if (ring->fencing == MRING_FENCING_NONE)
-        return look_for_a_while(ring, waiter, size, deadline);
+    int err = look_once(ring, waiter);
 
-    int err = look_before_sleep(ring, waiter, size, now, deadline);
-    while (err == MRING_TIMED_OUT && (now = mring_os_now()) < deadline) {
-        look_or_sleep(ring, waiter, size, deadline - now);
-        err = waiter->look(ring, size);
-    }
-    return err;
+    return err != MRING_TIMED_OUT ? err : mring_waiter_wait(waiter, timeout_ns);
 }
 
-static int wait_for(struct mring_spsc *ring, const struct waiter *waiter, size_t size,
-                    int64_t timeout_ns)
+static int wait_until(struct mring_spsc *ring, const struct waiter *waiter, int64_t deadline_ns)
 {
-    int err = look_once(ring, waiter, size);
+    int err = look_once(ring, waiter);
 
-    if (err != MRING_TIMED_OUT || timeout_ns == 0)
-        return err;
-    if (mring_spin_has_credit(waiter->spin)) {
-        /* An answer is often there before the clock has been read. */
-        err = look_a_few_times(ring, waiter, size);
-        if (err != MRING_TIMED_OUT) {
-            mring_spin_learn(waiter->spin, true);
-            return err;
-        }
-    }
-    int64_t now = mring_os_now();
-    bool ever = timeout_ns < 0 || timeout_ns > INT64_MAX - now;
-    return wait_until(ring, waiter, size, now, ever ? INT64_MAX : now + timeout_ns);
+    return err != MRING_TIMED_OUT ? err : mring_waiter_wait_until(waiter, deadline_ns);
 }
 
 int mring_spsc_wait_writable(struct mring_spsc *ring, size_t size, int64_t timeout_ns)
 {
     struct waiter producer = producer_of(ring, size);
 
-    return wait_for(ring, &producer, size, timeout_ns);
+    return wait_for(ring, &producer, timeout_ns);
 }
 
 int mring_spsc_wait_writable_until(struct mring_spsc *ring, size_t size, int64_t deadline_ns)
 {
     struct waiter producer = producer_of(ring, size);
-    int err = look_once(ring, &producer, size);
 
-    return err != MRING_TIMED_OUT ? err
-                                  : wait_until(ring, &producer, size, mring_os_now(), deadline_ns);
+    return wait_until(ring, &producer, deadline_ns);
 }
 
 int mring_spsc_wait_readable(struct mring_spsc *ring, size_t minimum, int64_t timeout_ns)
 {
     struct waiter consumer = consumer_of(ring, minimum);
 
-    return wait_for(ring, &consumer, minimum, timeout_ns);
+    return wait_for(ring, &consumer, timeout_ns);
 }
 
 int mring_spsc_wait_readable_until(struct mring_spsc *ring, size_t minimum, int64_t deadline_ns)
 {
     struct waiter consumer = consumer_of(ring, minimum);
-    int err = look_once(ring, &consumer, minimum);
 
-    return err != MRING_TIMED_OUT
-               ? err
-               : wait_until(ring, &consumer, minimum, mring_os_now(), deadline_ns);
+    return wait_until(ring, &consumer, deadline_ns);
 }
 
 int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_ns)
@@ -522,37 +411,26 @@ int mring_spsc_set_eventfd(struct mring_spsc *ring, enum mring_end end, int fd)
     return 0;
 }
 
-/* What a wait that only looks has found, for who does not wait. */
-static int answer(int err, int not_yet)
+static int arm(struct mring_spsc *ring, const struct waiter *waiter, int fd)
 {
-    return err == MRING_TIMED_OUT ? not_yet : err;
-}
-
-/* Cleared before the last look: what is signalled after that is news. */
-static int arm(struct mring_spsc *ring, const struct waiter *waiter, size_t size)
-{
-    if (waiter->fd < 0)
+    if (fd < 0)
         return MMAP_INVALID_ARG;
-    int err = look_once(ring, waiter, size);
-    if (err != MRING_TIMED_OUT)
-        return err;
-    mring_os_clear(waiter->fd);
-    mring_event_prepare(waiter->event, waiter->wanted, MRING_MANNER_DESCRIPTOR, ring->fencing);
-    return answer(waiter->look(ring, size), waiter->not_yet);
+    int err = look_once(ring, waiter);
+    return err != MRING_TIMED_OUT ? err : mring_waiter_arm(waiter, fd);
 }
 
 int mring_spsc_arm_writable(struct mring_spsc *ring, size_t size)
 {
     struct waiter producer = producer_of(ring, size);
 
-    return arm(ring, &producer, size);
+    return arm(ring, &producer, ring->write_fd);
 }
 
 int mring_spsc_arm_readable(struct mring_spsc *ring, size_t minimum)
 {
     struct waiter consumer = consumer_of(ring, minimum);
 
-    return arm(ring, &consumer, minimum);
+    return arm(ring, &consumer, ring->read_fd);
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
@@ -563,7 +441,7 @@ static int moved_nothing(struct mring_spsc *ring, const struct waiter *waiter, i
     mring_spsc_flush(ring, waiter->end);
     if (err == MRING_TIMED_OUT)
         mring_counter_add(&waiter->counters->misses, 1);
-    return answer(err, waiter->not_yet);
+    return err == MRING_TIMED_OUT ? waiter->not_yet : err;
 }
 
 static int fill(struct mring_spsc *ring, const struct io *io, size_t most, size_t *moved)

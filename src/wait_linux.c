@@ -4,7 +4,6 @@
 
 #include <mring/wait.h>
 
-#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -34,9 +33,12 @@ void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_n
     syscall(FUTEX_CALL, &word->value, FUTEX_WAIT, expected, &timeout, NULL, 0);
 }
 
-void mring_os_wake(mring_atomic_u32 *word)
+/* Less than 0, an error, where nobody can sleep either. */
+uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
 {
-    syscall(FUTEX_CALL, &word->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    int woken = (int)syscall(FUTEX_CALL, &word->value, FUTEX_WAKE, most, NULL, NULL, 0);
+
+    return woken > 0 ? (uint32_t)woken : 0;
 }
 
 /* Readable already if its counter is full, which is the only way in which this can fail. */

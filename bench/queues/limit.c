@@ -96,7 +96,7 @@ SPECIALIZED bool futex_put(void *end, const void *item, size_t size)
     memcpy(&flag->item, item, size);
     /* Pairs with the load in futex_get(): the item is there. */
     mring_store_release_u32(&flag->full, 1);
-    mring_os_wake(&flag->full);
+    mring_os_wake(&flag->full, MRING_WAKE_ALL);
     return true;
 }
 

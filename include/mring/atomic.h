@@ -75,6 +75,68 @@ MRING_INTERNAL uint32_t mring_add_release_u32(mring_atomic_u32 *word, uint32_t c
 }
 
 /*
+ * Store `desired` if the word is *expected, and say whether; if not, *expected becomes what it is.
+ * It may fail without a reason. Relaxed: what is right about the word is its value alone.
+ */
+MRING_INTERNAL bool mring_cas_relaxed_u64(mring_atomic_u64 *word, uint64_t *expected,
+                                          uint64_t desired)
+{
+    return __atomic_compare_exchange_n(&word->value, expected, desired, true, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
+/* The same as a release store, and as an acquire load in any case. */
+MRING_INTERNAL bool mring_cas_acq_rel_u64(mring_atomic_u64 *word, uint64_t *expected,
+                                          uint64_t desired)
+{
+    return __atomic_compare_exchange_n(&word->value, expected, desired, true, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
+}
+
+/* Set bits. */
+MRING_INTERNAL void mring_or_relaxed_u64(mring_atomic_u64 *word, uint64_t bits)
+{
+    __atomic_fetch_or(&word->value, bits, __ATOMIC_RELAXED);
+}
+
+/*
+ * Load a word that may by now be something else: plain bytes of the user's, which another thread is
+ * writing. The caller believes the value only after it has found out, by a compare-and-swap of
+ * another word, that it was not (as a reader of a sequence lock does). Otherwise an acquire load;
+ * a race detector must not look at it, but has to know what it orders.
+ */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MRING_UNDER_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define MRING_UNDER_TSAN 1
+#endif
+#ifdef MRING_UNDER_TSAN
+void __tsan_acquire(void *address);
+
+__attribute__((no_sanitize("thread"), noinline, unused)) static uint64_t mring_load_unwatched_u64(
+    const mring_atomic_u64 *word)
+{
+    return *(const volatile uint64_t *)&word->value;
+}
+
+MRING_INTERNAL uint64_t mring_look_acquire_u64(mring_atomic_u64 *word)
+{
+    uint64_t value = mring_load_unwatched_u64(word);
+
+    __tsan_acquire(word);
+    return value;
+}
+#else
+MRING_INTERNAL uint64_t mring_look_acquire_u64(mring_atomic_u64 *word)
+{
+    return __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
+}
+#endif
+
+/*
  * Orders a store before it against a load after it, which release and acquire do not. Only the wait
  * protocol needs it.
  */
@@ -87,6 +149,21 @@ MRING_INTERNAL void mring_fence_seq_cst(void)
 MRING_INTERNAL void mring_fence_compiler(void)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Have the line of an address brought here, or brought here for writing; hints. */
+MRING_INTERNAL void mring_prefetch(const void *address)
+{
+    __builtin_prefetch(address, 0, 3);
+}
+
+MRING_INTERNAL void mring_prefetch_write(const void *address)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetchw %0" : : "m"(*(const unsigned char *)address));
+#else
+    __builtin_prefetch(address, 1, 3);
+#endif
 }
 
 /* Say that this is a spin loop: saves power, gives a sibling thread the core. Orders nothing. */

@@ -27,7 +27,8 @@ MRING_BEGIN_DECLS
     X(MRING_EMPTY, -41, "empty", "the ring has less to read than was asked for, now")              \
     X(MRING_FULL, -42, "full", "the ring has less room than was asked for, now")                   \
     X(MRING_TOO_LARGE, -43, "too_large", "the message is larger than the buffer, or the ring")     \
-    X(MRING_WOULD_BLOCK, -44, "would_block", "the descriptor can't take or give anything now")
+    X(MRING_WOULD_BLOCK, -44, "would_block", "the descriptor can't take or give anything now")     \
+    X(MRING_BUSY, -45, "busy", "another thread or process is at that end of the ring")
 
 enum mring_error {
     MRING_OK = 0,
@@ -50,10 +51,17 @@ enum mring_flags {
     MRING_NOWAIT = 1 << 0, /* no side ever sleeps: publishing does not look whether one does; _wait
                               calls spin. For creation; who attaches gets what the ring has */
     MRING_ANY_CAPACITY = 1 << 1, /* attach whatever the capacity is; `capacity` is for creation */
-    MRING_FENCE = 1 << 2 /* publishing pays a fence, so that no sleeper interrupts the processors
-                            of other threads (membarrier), or for a process that will give up that
-                            call later. For creation; what a ring gets anyway where the system has
-                            no such call */
+    MRING_FENCE = 1 << 2, /* publishing pays a fence, so that no sleeper interrupts the processors
+                             of other threads (membarrier), or for a process that will give up that
+                             call later. For creation; what a ring gets anyway where the system has
+                             no such call */
+
+    /* Record rings only: their modes. All who use a ring have to give the same. */
+    MRING_SINGLE_PRODUCER = 1 << 3, /* one producer at a time, which then needs no atomic
+                                       read-modify-write */
+    MRING_SINGLE_CONSUMER = 1 << 4, /* the same for the consumer */
+    MRING_SKIP_STALLED = 1 << 5     /* consumers take later records while a producer has not
+                                       committed an earlier one; not with either of the above */
 };
 
 /* What a ring is made from. Zeros are defaults. */
@@ -69,6 +77,11 @@ struct mring_args {
     /* What the data is, in the users' own words. An attach with another tag is bad_type; zeros
        when attaching: any. */
     unsigned char type_tag[16];
+
+    /* Record rings only. For creation; who attaches gets what the ring has. */
+    uint32_t granule;    /* bytes that records are aligned to: 16, 32 or 64; default: 16, or 64 with
+                            MRING_SKIP_STALLED */
+    uint64_t record_max; /* bytes of the largest record; default: what the ring can hold */
 };
 
 /*
@@ -236,7 +249,7 @@ MRING_INTERNAL void mring_guard_enter(struct mring_guard *guard)
     if (guard->process == 0)
         guard->process = mring_os_process();
     assert(guard->process == mring_os_process() &&
-           "an end of a ring is used after fork() without mring_spsc_adopt()");
+           "an end of a ring is used after fork() without having been taken over");
 #else
     (void)guard;
 #endif
@@ -281,23 +294,28 @@ MRING_INTERNAL void mring_guard_commit(struct mring_guard *guard, uint64_t size)
  * rings: offsets never change. Each word stands on a block of MRING_LINE bytes of its own.
  */
 struct mring_side {
-    /* The side's position: write_pos or read_pos. Written by this side, read by the other. */
+    /* The side's position: write_pos or read_pos. Written by this side; read by the other, or, in a
+       record ring with several members on this side, by those. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 pos;
-    /* Kept for rings with several members on a side; zero. */
-    MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 reserved_pos;
+    /* The write side's, in a record ring with several consumers: free_pos, see mpmc.h. Written and
+       read by producers. */
+    MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 free_pos;
     /* 0, or 1 + the status given to close. Written by this side, read by the other. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 closed;
     /* Kept for counters; zero. */
     MRING_ALIGNAS(MRING_LINE) uint64_t reserved_counters[16];
     /* This side sleeps here; the other side wakes it. */
     MRING_ALIGNAS(MRING_LINE) struct mring_event event;
+    /* The same for those of its members that wait for a descriptor, in a record ring. */
+    struct mring_event poll_event;
 };
 
 MRING_STATIC_ASSERT(offsetof(struct mring_side, pos) == 0, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, reserved_pos) == 128, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, free_pos) == 128, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_side, closed) == 256, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_side, reserved_counters) == 384, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_side, event) == 512, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, poll_event) == 536, "format");
 MRING_STATIC_ASSERT(sizeof(struct mring_side) == 640, "format");
 
 MRING_END_DECLS

@@ -15,7 +15,7 @@
  *      W3 fence_seq_cst                   |          equal: nobody waits, done
  *         look again: enough? done        |          wanted not reached: done
  *      W4 sleep while epoch is W1's value +--- N3 add_release(epoch, 1)
- *         look again                           N4 wake all sleepers, or write to the descriptor
+ *         look again                           N4 wake sleepers, or write to the descriptor
  *                                              N5 store_relaxed(ack, the value of arm before N3)
  *
  *   W3 <-> N1  store buffering: either the waiter's second look sees what was published, or the
@@ -108,8 +108,8 @@ struct mring_spin {
 /* Sleep for as long as *word is `expected`, at most `timeout_ns`; may return early at any time. */
 MRING_API void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns);
 
-/* Wake all sleepers on *word, in all processes. */
-MRING_API void mring_os_wake(mring_atomic_u32 *word);
+/* Wake up to `most` sleepers on *word, in all processes. Returns their number. */
+MRING_API uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most);
 
 /* Make a descriptor readable, and unreadable again: an eventfd that does not block. */
 MRING_API void mring_os_signal(int fd);
@@ -189,12 +189,16 @@ MRING_INTERNAL bool mring_event_is_reached(struct mring_event *event, uint64_t p
 }
 
 /*
- * Wake the waiters. Call it when mring_event_is_armed() said so.
+ * Wake waiters: all of them, or up to `most` of those that sleep. Call it when
+ * mring_event_is_armed() said so.
  *
  *   fd        what to signal if a waiter waits for a descriptor; less than 0: there is none
+ *   returns   the number of sleepers that were woken
  *   thread    the notifier; wait-free, one system call
  */
-MRING_INTERNAL void mring_event_wake(struct mring_event *event, int fd)
+#define MRING_WAKE_ALL ((uint32_t)INT32_MAX)
+
+MRING_INTERNAL uint32_t mring_event_wake(struct mring_event *event, int fd, uint32_t most)
 {
     /* N2 once more, for N5: whoever is counted here is woken below. */
     uint32_t arm = mring_load_acquire_u32(&event->arm);
@@ -203,13 +207,17 @@ MRING_INTERNAL void mring_event_wake(struct mring_event *event, int fd)
     mring_add_release_u32(&event->epoch, 1);
 
     /* N4. Relaxed: N2 has made W0 visible. */
+    uint32_t woken = 0;
     if (fd >= 0 && mring_load_relaxed_u32(&event->manner) == MRING_MANNER_DESCRIPTOR)
         mring_os_signal(fd);
     else
-        mring_os_wake(&event->epoch);
+        woken = mring_os_wake(&event->epoch, most);
 
-    /* N5: relaxed, since a stale value of ack only costs a wake that nobody needed. */
-    mring_store_relaxed_u32(&event->ack, arm);
+    /* N5: relaxed, since a stale value of ack only costs a wake that nobody needed. Whoever sleeps
+       beyond `most` stays unacknowledged: the next notifier tries again. */
+    if (woken < most)
+        mring_store_relaxed_u32(&event->ack, arm);
+    return woken;
 }
 
 /* ---- spinning -------------------------------------------------------------------------------- */

@@ -68,8 +68,10 @@ arrows_of() {
     src/io_*.c) echo "io_os\\.h|mring/ring\\.h|$below_ring" ;;
     src/ring_header.h) echo "mring/ring\\.h|$below_ring" ;;
     src/ring.c) echo "ring_header\\.h|mring/ring\\.h|$below_ring" ;;
-    src/spsc.c) echo "(io_os|ring_header)\\.h|mring/(ring|spsc)\\.h|$below_ring" ;;
-    src/mpmc.c) echo "ring_header\\.h|mring/(ring|mpmc)\\.h|$below_ring" ;;
+    src/waiter.h) echo "mring/ring\\.h|$below_ring" ;;
+    src/waiter.c) echo "waiter\\.h|mring/ring\\.h|$below_ring" ;;
+    src/spsc.c) echo "(io_os|ring_header|waiter)\\.h|mring/(ring|spsc)\\.h|$below_ring" ;;
+    src/mpmc.c) echo "(io_os|ring_header|waiter)\\.h|mring/(ring|mpmc)\\.h|$below_ring" ;;
     src/mring.c) echo 'mring\.h' ;;
     *) echo 'none' ;; # a new file gets its place here
     esac

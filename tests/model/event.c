@@ -89,10 +89,12 @@ static void wake(bool by_descriptor)
     pthread_mutex_unlock(&queue_lock);
 }
 
-void mring_os_wake(mring_atomic_u32 *word)
+uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
 {
+    (void)most;
     (void)word;
     wake(false);
+    return 0;
 }
 
 void mring_os_signal(int fd)
@@ -204,7 +206,7 @@ static void notify(uint64_t pos, unsigned death)
 #else
     if (death == 0)
         return;
-    mring_os_wake(&event.epoch);
+    mring_os_wake(&event.epoch, MRING_WAKE_ALL);
     mring_add_release_u32(&event.epoch, 1);
 #endif
 }
@@ -229,7 +231,7 @@ static void notify(uint64_t pos, unsigned death)
     if (!armed || death == 0)
         return;
     if (death > 2) {
-        mring_event_wake(&event, EVENTFD);
+        mring_event_wake(&event, EVENTFD, MRING_WAKE_ALL);
         return;
     }
     mring_add_release_u32(&event.epoch, 1);

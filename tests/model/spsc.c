@@ -18,10 +18,13 @@
 #ifdef MRING_MODEL_CHECK
 /* The checker takes one file. */
 #include "../../src/spsc.c"
+#include "../../src/waiter.c"
 
-void mring_os_wake(mring_atomic_u32 *word)
+uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
 {
+    (void)most;
     (void)word;
+    return 0;
 }
 
 int64_t mring_os_now(void)

@@ -15,6 +15,7 @@
 #ifdef MRING_MODEL_CHECK
 /* The checker takes one file. Nothing sleeps: all waits have a timeout of 0. */
 #include "../../src/spsc.c"
+#include "../../src/waiter.c"
 
 void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
 {
@@ -23,9 +24,11 @@ void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_n
     (void)timeout_ns;
 }
 
-void mring_os_wake(mring_atomic_u32 *word)
+uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
 {
+    (void)most;
     (void)word;
+    return 0;
 }
 
 int64_t mring_os_now(void)

@@ -16,6 +16,7 @@
 #include "model.h"
 
 #include "../../src/spsc.c"
+#include "../../src/waiter.c"
 
 #ifndef MODEL_SIDE
 #define MODEL_SIDE 3
@@ -49,12 +50,14 @@ void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_n
     pthread_mutex_unlock(&queue_lock);
 }
 
-void mring_os_wake(mring_atomic_u32 *word)
+uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
 {
+    (void)most;
     (void)word;
     pthread_mutex_lock(&queue_lock);
     asleep = false;
     pthread_mutex_unlock(&queue_lock);
+    return 0;
 }
 
 int64_t mring_os_now(void)

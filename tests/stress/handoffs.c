@@ -8,6 +8,7 @@
  */
 #define MRING_WAIT_SLICE_NS INT64_MAX
 #include "../../src/spsc.c"
+#include "../../src/waiter.c"
 
 #include "under_tsan.h"
 

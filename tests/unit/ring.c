@@ -30,10 +30,10 @@ Test(mring_version, is_that_of_the_headers, .timeout = 5)
 
 Test(mring_errname, knows_every_error_of_the_rings, .timeout = 5)
 {
-    static const char *const names[] = { "timed_out",  "eof",         "closed",   "corrupt",
-                                         "bad_magic",  "bad_version", "bad_kind", "bad_capacity",
-                                         "bad_type",   "empty",       "full",     "too_large",
-                                         "would_block" };
+    static const char *const names[] = { "timed_out",   "eof",         "closed",   "corrupt",
+                                         "bad_magic",   "bad_version", "bad_kind", "bad_capacity",
+                                         "bad_type",    "empty",       "full",     "too_large",
+                                         "would_block", "busy" };
 
     cr_assert_eq(sizeof ring_errors / sizeof ring_errors[0], sizeof names / sizeof names[0]);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

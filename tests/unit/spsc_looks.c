@@ -11,6 +11,7 @@ static int64_t on_clock(void);
 #define mring_pause()  on_pause()
 #define mring_os_now() on_clock()
 #include "../../src/spsc.c"
+#include "../../src/waiter.c"
 
 /* After so many pauses, a byte is committed. */
 static unsigned pauses_before_answer;

@@ -79,7 +79,7 @@ Test(mring_os_sleep, ends_after_the_timeout, .timeout = 5)
 /* The one copy of the inlined call. */
 static void wake(struct mring_event *event, int fd)
 {
-    mring_event_wake(event, fd);
+    mring_event_wake(event, fd, MRING_WAKE_ALL);
 }
 
 /* As a ring does it that says nothing about positions. */

@@ -1,0 +1,1138 @@
+/* SPDX-License-Identifier: MIT */
+/* The cold half of the record ring: life, room, skipping, waiting. The rest is in mpmc.h. */
+#include <mring/mpmc.h>
+
+#include "io_os.h"
+#include "ring_header.h"
+#include "waiter.h"
+
+/* The part of the capacity that a producer looks through at most when it needs room. */
+#define RECLAIM_PART 8
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static uint8_t log2_of(uint64_t power)
+{
+    uint8_t shift = 0;
+
+    while (power >> shift != 1)
+        shift++;
+    return shift;
+}
+
+static void start(struct mring_mpmc *ring, const struct mmap *map, const struct ring_header *header)
+{
+    *ring = (struct mring_mpmc){
+        .layout = { .data = map->addr,
+                    .words = mring_ring_part(map, header, header->words_offset),
+                    .mask = header->capacity - 1,
+                    .granule_mask = header->record_granule - 1,
+                    .granule_shift = log2_of(header->record_granule),
+                    .record_max = header->record_max,
+                    .lap_shift = log2_of(header->capacity),
+                    .word_shift = (uint8_t)(log2_of(header->record_granule) - 3),
+                    .fencing = (uint8_t)mring_ring_fencing(header),
+                    .mode = (header->kind - RING_KIND_MPMC) & RING_MODE_FLAGS,
+                    .write_side = mring_ring_part(map, header, header->write_side_offset),
+                    .read_side = mring_ring_part(map, header, header->read_side_offset) },
+        .fds = { -1, -1 },
+        .map = *map,
+    };
+}
+
+int mring_mpmc_create(struct mring_mpmc *ring, const struct mring_args *args)
+{
+    struct ring_header header;
+    struct mmap map = { 0 };
+    int err = mring_ring_create(&map, &header, RING_KIND_MPMC, args);
+
+    if (err == 0)
+        start(ring, &map, &header);
+    return err;
+}
+
+int mring_mpmc_open(struct mring_mpmc *ring, const struct mring_args *args)
+{
+    struct ring_header header;
+    struct mmap map = { 0 };
+    int err = mring_ring_open(&map, &header, RING_KIND_MPMC, args);
+
+    if (err == 0)
+        start(ring, &map, &header);
+    return err;
+}
+
+int mring_mpmc_destroy(struct mring_mpmc *ring)
+{
+    int err = mmap_free(&ring->map);
+
+    if (err == 0)
+        memset(ring, 0, sizeof *ring);
+    return err;
+}
+
+static uint64_t capacity_of(const struct mring_layout *layout)
+{
+    return layout->mask + 1;
+}
+
+static uint64_t record_span(const struct mring_layout *layout, uint64_t size)
+{
+    return mring_mpmc_span(layout, mring_mpmc_is_apart(layout), size);
+}
+
+static struct mring_side *side_of(const struct mring_layout *layout, enum mring_end end)
+{
+    return end == MRING_WRITE_END ? layout->write_side : layout->read_side;
+}
+
+/* The word that says what is free: all that is below it. */
+static mring_atomic_u64 *free_pos_of(const struct mring_layout *layout)
+{
+    return layout->mode & MRING_SINGLE_CONSUMER ? &layout->read_side->pos
+                                                : &layout->write_side->free_pos;
+}
+
+/* Where a producer would reserve now, perhaps with MRING_POS_CLOSED. */
+static uint64_t write_pos_of(const struct mring_mpmc_end *producer)
+{
+    /* Relaxed, for P2: the compare-and-swap finds out whether it is outdated. */
+    uint64_t pos = mring_load_relaxed_u64(&producer->layout.write_side->pos);
+
+    return producer->layout.mode & MRING_SINGLE_PRODUCER ? producer->pos | (pos & MRING_POS_CLOSED)
+                                                         : pos;
+}
+
+static bool has_one_member(const struct mring_layout *layout, enum mring_end end)
+{
+    return layout->mode &
+           (unsigned)(end == MRING_WRITE_END ? MRING_SINGLE_PRODUCER : MRING_SINGLE_CONSUMER);
+}
+
+/*
+ * Where a single producer goes on: behind the last record. A predecessor that was killed may have
+ * written to the room that it had reserved, so nothing there may look like a record.
+ */
+static int take_write_end(struct mring_mpmc_end *producer)
+{
+    const struct mring_layout *layout = &producer->layout;
+    /* P1, pairs with C4 and R2. */
+    uint64_t free_pos = mring_load_acquire_u64(free_pos_of(layout));
+    uint64_t pos = free_pos;
+
+    while (pos - free_pos < capacity_of(layout)) {
+        /* C2, pairs with P3: of the predecessor. */
+        uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, false, pos));
+        if (!mring_mpmc_is_current(layout, pos, word))
+            break;
+        pos += mring_mpmc_word_span(layout, false, word);
+    }
+    if (pos - free_pos > capacity_of(layout))
+        return MRING_CORRUPT;
+    mring_mpmc_scrub(layout, false, pos, free_pos + capacity_of(layout), 0);
+    producer->pos = pos;
+    producer->limit = free_pos + capacity_of(layout);
+    return 0;
+}
+
+int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum mring_end end)
+{
+    const struct mring_layout *layout = &ring->layout;
+    struct mring_mpmc_end result = {
+        .layout = *layout,
+        .ring = ring,
+        .end = end,
+        .hold = mring_ring_hold(0),
+    };
+
+    /* Release, for nothing: this only counts. */
+    if (mring_add_release_u32(&ring->joined[end], 1) > 0 && has_one_member(layout, end)) {
+        mring_add_release_u32(&ring->joined[end], UINT32_MAX);
+        return MRING_BUSY;
+    }
+    int err = 0;
+    if (end == MRING_READ_END) {
+        /* C1, pairs with C3, or with C4 of the predecessor. */
+        result.pos = mring_load_acquire_u64(&layout->read_side->pos);
+        result.seen = result.batch.published = result.pos;
+    } else if (has_one_member(layout, end)) {
+        err = take_write_end(&result);
+    } else {
+        /* P1, pairs with C4 and R2. */
+        result.limit = mring_load_acquire_u64(free_pos_of(layout)) + capacity_of(layout);
+    }
+    if (err == 0)
+        *member = result;
+    else
+        mring_add_release_u32(&ring->joined[end], UINT32_MAX);
+    return err;
+}
+
+/* Publish what a single consumer has released. */
+static void publish_released(struct mring_mpmc_end *consumer)
+{
+    const struct mring_layout *layout = &consumer->layout;
+
+    /* C4, pairs with P1: the bytes have been read and may be overwritten. */
+    mring_store_release_u64(&layout->read_side->pos, consumer->pos - consumer->span);
+    if (mring_mpmc_is_awaited(layout, layout->write_side))
+        mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
+}
+
+/* The same, if it was held back. */
+static void publish_held(struct mring_mpmc_end *consumer)
+{
+    if (mring_batch_is_held(&consumer->batch, consumer->pos - consumer->span))
+        publish_released(consumer);
+}
+
+void mring_mpmc_leave(struct mring_mpmc_end *member)
+{
+    assert((member->end == MRING_READ_END || member->span == 0) &&
+           "commit or abort comes before leaving");
+
+    publish_held(member);
+    mring_add_release_u32(&member->ring->joined[member->end], UINT32_MAX);
+    member->ring = NULL;
+}
+
+void mring_mpmc_close(struct mring_mpmc *ring, enum mring_end end, uint32_t status)
+{
+    const struct mring_layout *layout = &ring->layout;
+    struct mring_mpmc_end closer = { .layout = *layout, .ring = ring };
+    uint64_t open = 0;
+
+    /* P4: with this, write_pos does not move any more. Relaxed: what follows orders it. */
+    mring_or_relaxed_u64(&layout->write_side->pos, MRING_POS_CLOSED);
+
+    /* P4, pairs with C5: who sees this sees that, too, and what was published before. */
+    while (open == 0 &&
+           !mring_cas_acq_rel_u64(&side_of(layout, end)->closed, &open, (uint64_t)status + 1))
+        ;
+    if (mring_mpmc_is_awaited(layout, layout->read_side))
+        mring_mpmc_wake(&closer, MRING_READ_END, MRING_WAKE_ALL);
+    if (mring_mpmc_is_awaited(layout, layout->write_side))
+        mring_mpmc_wake(&closer, MRING_WRITE_END, MRING_WAKE_ALL);
+}
+
+bool mring_mpmc_is_closed(const struct mring_mpmc *ring, enum mring_end end, uint32_t *status)
+{
+    /* C5, pairs with P4. */
+    uint64_t closed = mring_load_acquire_u64(&side_of(&ring->layout, end)->closed);
+
+    if (closed != 0 && status != NULL)
+        *status = (uint32_t)(closed - 1);
+    return closed != 0;
+}
+
+/* ---- tuning and counters --------------------------------------------------------------------- */
+
+int mring_mpmc_tune(struct mring_mpmc_end *member, const struct mring_tuning *tuning)
+{
+    const struct mring_layout *layout = &member->layout;
+    bool batches = member->end == MRING_READ_END && has_one_member(layout, MRING_READ_END);
+
+    if (tuning->batch_bytes > (batches ? capacity_of(layout) : 0) ||
+        tuning->hold_ns > RING_HOLD_NS_MAX)
+        return MMAP_INVALID_ARG;
+    publish_held(member);
+    member->batch = (struct mring_batch){ tuning->batch_bytes, member->pos - member->span };
+    member->spin = (struct mring_spin){ .spin_ns = tuning->spin_ns };
+    member->hold = mring_ring_hold(tuning->hold_ns);
+    return 0;
+}
+
+void mring_mpmc_stats(const struct mring_mpmc_end *member, struct mring_stats *stats)
+{
+    const struct mring_counters *counters = &member->counters;
+    /* Relaxed, all: each is a number by itself. */
+    uint64_t pos = mring_load_relaxed_u64(&side_of(&member->layout, member->end)->pos);
+
+    if (has_one_member(&member->layout, member->end) && member->end == MRING_WRITE_END)
+        pos = member->pos;
+    *stats = (struct mring_stats){
+        .bytes = (pos & ~MRING_POS_CLOSED) - capacity_of(&member->layout),
+        .misses = mring_load_relaxed_u64(&counters->misses),
+        .high_water = mring_load_relaxed_u64(&counters->high_water),
+        .sleeps = mring_load_relaxed_u64(&counters->sleeps),
+        .wakes = mring_load_relaxed_u64(&counters->wakes),
+    };
+}
+
+/* ---- room ------------------------------------------------------------------------------------ */
+
+/*
+ * Move free_pos on over records that were released: to `wanted` at least, if there are so many, and
+ * by a part of the capacity, so that the next ones need not look. Returns where it is.
+ */
+static uint64_t reclaim(const struct mring_layout *layout, uint64_t wanted)
+{
+    bool apart = mring_mpmc_is_apart(layout);
+    mring_atomic_u64 *free_pos = &layout->write_side->free_pos;
+    /* P1, pairs with R2: what is below was released. */
+    uint64_t before = mring_load_acquire_u64(free_pos);
+
+    while ((int64_t)(wanted - before) > 0) {
+        uint64_t most = wanted - before + capacity_of(layout) / RECLAIM_PART;
+        uint64_t pos = before, guess = 1, span = mring_mpmc_granule(layout);
+        do {
+            mring_prefetch_write(mring_mpmc_word(layout, apart, pos + MRING_PREFETCH_BYTES));
+            /* R1, pairs with C4: the bytes have been read. A guess as in walk(). */
+            uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, apart, pos));
+            if (word != mring_mpmc_make(layout, pos, MRING_STATE_FREE, guess)) {
+                if (!mring_mpmc_is(layout, pos, word, MRING_STATE_FREE))
+                    break;
+                guess = mring_mpmc_length(word);
+                span = mring_mpmc_word_span(layout, apart, word);
+            }
+            pos += span;
+        } while (pos - before < most);
+        if (pos == before)
+            break;
+        /* R2, pairs with P1: nobody else has, so that `before` was not outdated when R1 looked. */
+        if (mring_cas_acq_rel_u64(free_pos, &before, pos))
+            return pos;
+    }
+    return before;
+}
+
+/* What of the ring is free, looking for as much as `wanted`. */
+static uint64_t look_for_free(const struct mring_layout *layout, uint64_t wanted)
+{
+    if (layout->mode & MRING_SINGLE_CONSUMER)
+        /* P1, pairs with C4: the bytes have been read. */
+        return mring_load_acquire_u64(&layout->read_side->pos);
+    return reclaim(layout, wanted);
+}
+
+/*
+ * How things stand for a producer that wants `span` bytes at *pos, which becomes where it would get
+ * them now: 0, or the answer of mring_mpmc_reserve_wait().
+ */
+static int look_for_room_at(struct mring_mpmc_end *producer, uint64_t span, uint64_t *pos)
+{
+    const struct mring_layout *layout = &producer->layout;
+    uint64_t wanted = (*pos & ~MRING_POS_CLOSED) + span - capacity_of(layout);
+    uint64_t free_pos = look_for_free(layout, wanted);
+    uint64_t write_pos = write_pos_of(producer); /* which, read after free_pos, is not behind it */
+
+    if (write_pos & MRING_POS_CLOSED)
+        return MRING_CLOSED;
+    *pos = write_pos;
+    if (*pos - free_pos > capacity_of(layout))
+        /* Records that were skipped to may be free before write_pos has passed them: again. */
+        return layout->mode & MRING_SKIP_STALLED ? 0 : MRING_CORRUPT;
+    producer->limit = free_pos + capacity_of(layout);
+    mring_counter_raise(&producer->counters.high_water, *pos - free_pos);
+    return mring_mpmc_has_room(producer, *pos, span) ? 0 : MRING_TIMED_OUT;
+}
+
+uint64_t mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span, uint64_t pos)
+{
+    uint64_t before = producer->limit;
+
+    mring_hold_off(&producer->hold);
+    bool enough = look_for_room_at(producer, span, &pos) == 0;
+    mring_hold_learn(&producer->hold, producer->limit - before, enough);
+    if (enough)
+        return pos;
+    mring_counter_add(&producer->counters.misses, 1);
+    return MRING_POS_NONE;
+}
+
+int mring_mpmc_why_no_room(struct mring_mpmc_end *producer)
+{
+    return write_pos_of(producer) & MRING_POS_CLOSED ? MRING_CLOSED : MRING_FULL;
+}
+
+/*
+ * A single producer has not reserved it for anybody to see, but may have written there. Others have
+ * to leave a record that is nobody's. Relaxed: P3, at the record before, publishes it.
+ */
+void mring_mpmc_cut(struct mring_mpmc_end *producer, uint64_t end)
+{
+    const struct mring_layout *layout = &producer->layout;
+    bool apart = mring_mpmc_is_apart(layout);
+    uint64_t rest = producer->pos + producer->span - end;
+
+    /* What was written through the second copy is the same bytes. */
+    mring_alias_barrier();
+    if (layout->mode & MRING_SINGLE_PRODUCER)
+        mring_mpmc_scrub(layout, apart, end, end + rest, 0);
+    else if (apart)
+        mring_store_relaxed_u64(
+            mring_mpmc_word(layout, apart, end),
+            mring_mpmc_make(layout, end, MRING_STATE_FREE, rest >> layout->granule_shift));
+    else
+        mring_store_relaxed_u64(
+            mring_mpmc_word(layout, apart, end),
+            mring_mpmc_make(layout, end, MRING_STATE_TAKEN, rest - mring_mpmc_head(apart)));
+}
+
+void mring_mpmc_abort(struct mring_mpmc_end *producer)
+{
+    const struct mring_layout *layout = &producer->layout;
+    bool apart = mring_mpmc_is_apart(layout);
+    uint64_t pos = producer->pos, span = producer->span;
+
+    assert(span != 0 && "reserve comes before abort");
+
+    mring_guard_enter(&producer->guard);
+    mring_guard_commit(&producer->guard, 0);
+    producer->span = 0;
+    mring_alias_barrier();
+    if (layout->mode & MRING_SINGLE_PRODUCER) {
+        mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), pos + span, 0);
+    } else {
+        uint64_t word =
+            apart ? mring_mpmc_make(layout, pos, MRING_STATE_FREE, span >> layout->granule_shift)
+                  : mring_mpmc_make(layout, pos, MRING_STATE_TAKEN, span - mring_mpmc_head(apart));
+        /* P3, pairs with C2, or R1. */
+        mring_store_release_u64(mring_mpmc_word(layout, apart, pos), word);
+        if (mring_mpmc_is_awaited(layout, layout->read_side))
+            mring_mpmc_wake(producer, MRING_READ_END, 1);
+        if (apart && mring_mpmc_is_awaited(layout, layout->write_side))
+            mring_mpmc_wake(producer, MRING_WRITE_END, MRING_WAKE_ALL);
+    }
+    mring_guard_leave(&producer->guard);
+}
+
+/* Of as many as there is room for. */
+uint64_t mring_mpmc_reserve_n(struct mring_mpmc_end *producer, uint64_t span, size_t *count)
+{
+    const struct mring_layout *layout = &producer->layout;
+    uint64_t most = capacity_of(layout) / span;
+    uint64_t pos = MRING_POS_NONE;
+
+    if (*count > most)
+        *count = (size_t)most;
+    while (*count > 0) {
+        pos = mring_mpmc_reserve_span(producer, *count * span);
+        if (pos != MRING_POS_NONE)
+            break;
+        /* Not for all of them; what is free now may do for some. */
+        uint64_t write_pos = write_pos_of(producer);
+        uint64_t room = producer->limit - write_pos;
+        bool none = (write_pos & MRING_POS_CLOSED) || room > capacity_of(layout);
+        uint64_t fewer = none ? 0 : room / span;
+        *count = fewer < *count ? (size_t)fewer : *count - 1;
+    }
+    return pos;
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+/* Bytes that a record may have to be claimed. */
+struct fit {
+    uint64_t least, most;
+};
+
+/*
+ * Whether there is something at `pos` that is no record: TAKEN; or FREE, which a single consumer
+ * released out of order before its successor came.
+ */
+static bool is_nobodys(const struct mring_layout *layout, uint64_t pos, uint64_t word)
+{
+    return mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN) ||
+           (mring_mpmc_is(layout, pos, word, MRING_STATE_FREE) && mring_mpmc_length(word) > 0);
+}
+
+/* A claim is no longer than what a word can tell of when it is released. */
+#define CLAIM_BYTES_MAX MRING_LENGTH_MAX
+
+static const struct fit any_size = { 0, MRING_LENGTH_MAX };
+
+/*
+ * Walk over what was committed from `pos` on: up to `most` records that fit, and what is no record
+ * between them. Returns where they end; *count is their number.
+ */
+static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t most,
+                     const struct fit *fit, size_t *count)
+{
+    uint64_t end = pos;
+    uint64_t guess = fit->least;
+    uint64_t span = mring_mpmc_span(layout, false, guess);
+
+    *count = 0;
+    while (*count < most && end - pos < CLAIM_BYTES_MAX) {
+        /* C2, pairs with P3: the record is complete. If it is as long as the last one, the
+           processor need not wait for this word to look at the next one. */
+        uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, end));
+        mring_prefetch(layout->data + ((end + MRING_PREFETCH_BYTES) & layout->mask));
+        if (word != mring_mpmc_make(layout, end, MRING_STATE_READY, guess)) {
+            if (mring_mpmc_is(layout, end, word, MRING_STATE_READY)) {
+                guess = mring_mpmc_length(word);
+                if (guess < fit->least || guess > fit->most)
+                    break;
+                span = mring_mpmc_span(layout, false, guess);
+            } else if (is_nobodys(layout, end, word)) {
+                end += mring_mpmc_word_span(layout, false, word);
+                continue;
+            } else {
+                break;
+            }
+        }
+        ++*count;
+        end += span;
+    }
+    return end;
+}
+
+/*
+ * Nothing was found at `pos`: look again if it is worth while to wait for more. Hold-off counts as
+ * a find what has come since the last time that nothing was there.
+ */
+static bool holds_off(struct mring_mpmc_end *consumer, uint64_t pos)
+{
+    publish_held(consumer);
+    mring_hold_learn(&consumer->hold, pos - consumer->seen, pos != consumer->seen);
+    consumer->seen = pos;
+    if (consumer->hold.finds < consumer->hold.needed)
+        return false;
+    mring_hold_off(&consumer->hold);
+    return true;
+}
+
+static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim *claim,
+                             size_t most, const struct fit *fit)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    uint64_t pos = mring_mpmc_read_pos(consumer);
+    bool again = true;
+    size_t count;
+
+    for (;;) {
+        uint64_t end = walk(layout, pos, most, fit, &count);
+        if (end == pos) {
+            again = again && holds_off(consumer, pos);
+            if (!again) {
+                mring_counter_add(&consumer->counters.misses, 1);
+                return 0;
+            }
+            again = false;
+            pos = mring_mpmc_read_pos(consumer);
+            continue;
+        }
+        if (!mring_mpmc_take(consumer, &pos, end))
+            continue;
+        if (count > 0) {
+            *claim = (struct mring_claim){ pos, end, pos };
+            return count;
+        }
+        mring_mpmc_give_back(consumer, false, pos, end);
+        pos = mring_mpmc_read_pos(consumer);
+    }
+}
+
+/*
+ * Where there is a single consumer. Out of order: mark it, and let who releases the one before take
+ * it along. Relaxed, all: these are marks for the consumer itself, or, C4 follows.
+ */
+void mring_mpmc_release_single(struct mring_mpmc_end *consumer, uint64_t pos, uint64_t end)
+{
+    const struct mring_layout *layout = &consumer->layout;
+
+    if (pos != consumer->pos - consumer->span) {
+        mring_store_relaxed_u64(
+            mring_mpmc_word(layout, false, pos),
+            mring_mpmc_make(layout, pos, MRING_STATE_FREE, (end - pos) >> layout->granule_shift));
+        return;
+    }
+    while (end != consumer->pos) {
+        uint64_t word = mring_load_relaxed_u64(mring_mpmc_word(layout, false, end));
+        if (!mring_mpmc_is(layout, end, word, MRING_STATE_FREE))
+            break;
+        end += mring_mpmc_word_span(layout, false, word);
+    }
+    consumer->span = consumer->pos - end;
+    if (mring_batch_is_due(&consumer->batch, end))
+        publish_released(consumer);
+}
+
+static bool is_closed(const struct mring_layout *layout)
+{
+    /* C5, pairs with P4: write_pos does not move any more. */
+    return mring_load_acquire_u64(&layout->write_side->closed) != 0 ||
+           mring_load_acquire_u64(&layout->read_side->closed) != 0;
+}
+
+/* Whether the ring is closed, and all that was reserved before lies below `pos`. */
+static bool ends_at(const struct mring_layout *layout, uint64_t pos)
+{
+    if (!is_closed(layout))
+        return false;
+    if (layout->mode & MRING_SINGLE_PRODUCER) {
+        /* C2, pairs with P3, and after C5: so nothing was missed. */
+        uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, false, pos));
+        return !mring_mpmc_is_current(layout, pos, word);
+    }
+    /* Relaxed: C5 has seen it. */
+    uint64_t write_pos = mring_load_relaxed_u64(&layout->write_side->pos);
+    return write_pos == (pos | MRING_POS_CLOSED);
+}
+
+/* How things stand at `pos` for a consumer with so much room. */
+static int look_at(struct mring_mpmc_end *consumer, uint64_t pos, size_t room, size_t *size)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    /* C2, pairs with P3. */
+    uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
+
+    if (is_nobodys(layout, pos, word))
+        return 0;
+    if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY)) {
+        size_t length = (size_t)mring_mpmc_length(word);
+        if (length <= room || mring_mpmc_read_pos(consumer) != pos)
+            return 0;
+        *size = length;
+        return MRING_TOO_LARGE;
+    }
+    return ends_at(layout, pos) ? MRING_EOF : MRING_TIMED_OUT;
+}
+
+/* ---- skipping -------------------------------------------------------------------------------- */
+
+/*
+ * The reservation is the word. write_pos follows: if it does before the ring is closed, by whomever
+ * it is moved, the reservation counts.
+ */
+static bool is_reserved(const struct mring_layout *layout, uint64_t pos, uint64_t end)
+{
+    uint64_t now = pos;
+
+    /* S1, pairs with itself, as below. */
+    while (now == pos && !mring_cas_acq_rel_u64(&layout->write_side->pos, &now, end))
+        ;
+    return now != (pos | MRING_POS_CLOSED);
+}
+
+uint64_t mring_mpmc_reserve_skipping(struct mring_mpmc_end *producer, uint64_t size)
+{
+    const struct mring_layout *layout = &producer->layout;
+    uint64_t span = mring_mpmc_span(layout, true, size);
+
+    for (;;) {
+        /* S1, pairs with itself: whoever reserves behind a record also shows that one's word. */
+        uint64_t pos = mring_load_acquire_u64(&layout->write_side->pos);
+        if (pos & MRING_POS_CLOSED)
+            return MRING_POS_NONE;
+        mring_atomic_u64 *place = mring_mpmc_word(layout, true, pos);
+        /* S1, as above. */
+        uint64_t word = mring_load_acquire_u64(place);
+        if (mring_mpmc_is_current(layout, pos, word)) {
+            is_reserved(layout, pos, pos + mring_mpmc_word_span(layout, true, word));
+            continue;
+        }
+        /* If write_pos is still there, the word is of an older lap. Relaxed: it never repeats. */
+        if (mring_load_relaxed_u64(&layout->write_side->pos) != pos)
+            continue;
+        if (!mring_mpmc_has_room(producer, pos, span)) {
+            if (mring_mpmc_find_room(producer, span, pos) == MRING_POS_NONE)
+                return MRING_POS_NONE;
+            continue;
+        }
+        uint64_t busy = mring_mpmc_make(layout, pos, MRING_STATE_BUSY, size);
+        /* S1, pairs with itself. */
+        if (mring_cas_acq_rel_u64(place, &word, busy))
+            return is_reserved(layout, pos, pos + span) ? pos : MRING_POS_NONE;
+    }
+}
+
+int mring_mpmc_push_skipping(struct mring_mpmc_end *producer, const void *bytes, size_t size)
+{
+    void *room = mring_mpmc_reserve(producer, size);
+
+    if (room == NULL)
+        return mring_mpmc_why_no_room(producer);
+    if (size > 0)
+        memcpy(room, bytes, size);
+    mring_mpmc_commit(producer, size);
+    return 0;
+}
+
+/* Whether what was found at `pos` is outdated: then *pos becomes a place that is not. */
+static bool is_outdated(const struct mring_layout *layout, uint64_t *pos)
+{
+    /* Relaxed: where nobody needs to look any more; what was written there is not read. */
+    uint64_t free_pos = mring_load_relaxed_u64(&layout->write_side->free_pos);
+
+    if ((int64_t)(free_pos - *pos) <= 0)
+        return false;
+    *pos = free_pos;
+    return true;
+}
+
+/* Move read_pos on over what was taken. Returns where it is. */
+static uint64_t find_oldest(const struct mring_layout *layout)
+{
+    mring_atomic_u64 *read_pos = &layout->read_side->pos;
+    /* Relaxed: a hint; that it is outdated is found out by the words. */
+    uint64_t oldest = mring_load_relaxed_u64(read_pos);
+
+    for (;;) {
+        uint64_t pos = oldest;
+        /* Relaxed: nothing is read on the strength of it. */
+        uint64_t word = mring_load_relaxed_u64(mring_mpmc_word(layout, true, pos));
+        if (!mring_mpmc_is_current(layout, pos, word)) {
+            if (!is_outdated(layout, &pos))
+                return pos;
+        } else if (mring_mpmc_is(layout, pos, word, MRING_STATE_BUSY) ||
+                   mring_mpmc_is(layout, pos, word, MRING_STATE_READY)) {
+            return pos;
+        } else {
+            pos += mring_mpmc_word_span(layout, true, word);
+        }
+        if (mring_cas_relaxed_u64(read_pos, &oldest, pos))
+            oldest = pos;
+    }
+}
+
+/*
+ * The first record in [*pos, end) that is committed and not taken; *pos becomes its position and
+ * *word its word. `stalled` is set if there is one before that is not committed.
+ */
+static bool find_ready(const struct mring_layout *layout, uint64_t *pos, uint64_t end,
+                       uint64_t *word, bool *stalled)
+{
+    while ((int64_t)(end - *pos) > 0) {
+        /* C2, pairs with P3: the record is complete. */
+        *word = mring_load_acquire_u64(mring_mpmc_word(layout, true, *pos));
+        if (mring_mpmc_is(layout, *pos, *word, MRING_STATE_READY))
+            return true;
+        if (mring_mpmc_is_current(layout, *pos, *word)) {
+            *stalled = *stalled || mring_mpmc_is(layout, *pos, *word, MRING_STATE_BUSY);
+            *pos += mring_mpmc_word_span(layout, true, *word);
+        } else if (!is_outdated(layout, pos)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/*
+ * The record to claim next. One that is not committed is passed only if it still is not when a
+ * later one is seen to be: so it is of another producer, and what one producer pushes in turn comes
+ * out in turn.
+ */
+static bool find_next(const struct mring_layout *layout, uint64_t *pos, uint64_t *word,
+                      bool *stalled)
+{
+    uint64_t oldest = find_oldest(layout);
+
+    *stalled = false;
+    *pos = oldest;
+    if (!find_ready(layout, pos, oldest + capacity_of(layout), word, stalled))
+        return false;
+    while (*stalled) {
+        uint64_t earlier = oldest, earlier_word;
+        if (!find_ready(layout, &earlier, *pos, &earlier_word, stalled))
+            break;
+        *pos = earlier;
+        *word = earlier_word;
+    }
+    return true;
+}
+
+/* Claim the record at *pos; then *pos becomes what follows. */
+static bool take_at(const struct mring_layout *layout, uint64_t *pos, uint64_t word)
+{
+    uint64_t length = mring_mpmc_length(word);
+    uint64_t taken = mring_mpmc_make(layout, *pos, MRING_STATE_TAKEN, length);
+
+    /* S2: nobody else claims it. Nothing is ordered by it: C2 and C4 do that. */
+    if (!mring_cas_relaxed_u64(mring_mpmc_word(layout, true, *pos), &word, taken))
+        return false;
+    *pos += mring_mpmc_span(layout, true, length);
+    return true;
+}
+
+static bool fits(const struct fit *fit, uint64_t word)
+{
+    return mring_mpmc_length(word) >= fit->least && mring_mpmc_length(word) <= fit->most;
+}
+
+static size_t claim_once(const struct mring_layout *layout, struct mring_claim *claim, size_t most,
+                         const struct fit *fit)
+{
+    uint64_t pos, word;
+    bool stalled;
+    size_t count = 0;
+
+    do {
+        if (!find_next(layout, &pos, &word, &stalled) || !fits(fit, word))
+            return 0;
+        claim->pos = claim->next = pos;
+    } while (!take_at(layout, &pos, word));
+
+    /* More of them if they follow, and nothing was passed. */
+    while (++count < most && !stalled && pos - claim->pos < CLAIM_BYTES_MAX) {
+        /* C2, pairs with P3: the record is complete. */
+        word = mring_load_acquire_u64(mring_mpmc_word(layout, true, pos));
+        if (!mring_mpmc_is(layout, pos, word, MRING_STATE_READY) || !fits(fit, word) ||
+            !take_at(layout, &pos, word))
+            break;
+    }
+    claim->end = pos;
+    return count;
+}
+
+static size_t claim_skipping(struct mring_mpmc_end *consumer, struct mring_claim *claim,
+                             size_t most, const struct fit *fit)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    size_t count = claim_once(layout, claim, most, fit);
+
+    /* Relaxed: about where the consumers are. */
+    if (count == 0 && holds_off(consumer, mring_load_relaxed_u64(&layout->read_side->pos)))
+        count = claim_once(layout, claim, most, fit);
+    if (count == 0)
+        mring_counter_add(&consumer->counters.misses, 1);
+    return count;
+}
+
+/* As look_at(), over all records. */
+static int look_over(struct mring_mpmc_end *consumer, size_t room, size_t *size)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    bool closed = is_closed(layout), stalled = false;
+    uint64_t pos = find_oldest(layout), word;
+    /* Relaxed: C5 has seen where it stays. What was reserved there came too late. */
+    uint64_t end = closed ? mring_load_relaxed_u64(&layout->write_side->pos) & ~MRING_POS_CLOSED
+                          : pos + capacity_of(layout);
+
+    if (find_ready(layout, &pos, end, &word, &stalled)) {
+        size_t length = (size_t)mring_mpmc_length(word);
+        if (length <= room)
+            return 0;
+        *size = length;
+        return MRING_TOO_LARGE;
+    }
+    return closed && !stalled && pos == end ? MRING_EOF : MRING_TIMED_OUT;
+}
+
+/* ---- claiming -------------------------------------------------------------------------------- */
+
+/*
+ * Who published woke no more consumers than there were records, and these may have found in front
+ * of them one that was not committed yet. So whoever claims looks whether there is more.
+ */
+void mring_mpmc_pass_on(struct mring_mpmc_end *consumer, uint64_t pos)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    bool stalled, more;
+    uint64_t word;
+
+    if (mring_mpmc_is_apart(layout)) {
+        more = find_next(layout, &pos, &word, &stalled);
+    } else {
+        /* C2, pairs with P3; but nothing is read on the strength of it. */
+        word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
+        more = mring_mpmc_is(layout, pos, word, MRING_STATE_READY) || is_nobodys(layout, pos, word);
+    }
+    if (more)
+        mring_mpmc_wake(consumer, MRING_READ_END, 1);
+}
+
+/* Claim up to `most` records that fit. */
+static size_t claim_records(struct mring_mpmc_end *consumer, struct mring_claim *claim, size_t most,
+                            const struct fit *fit)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    size_t count = layout->mode & MRING_SKIP_STALLED ? claim_skipping(consumer, claim, most, fit)
+                                                     : claim_in_order(consumer, claim, most, fit);
+
+    if (count > 0 && !(layout->mode & MRING_SINGLE_CONSUMER) &&
+        mring_mpmc_is_awaited(layout, layout->read_side))
+        mring_mpmc_pass_on(consumer, claim->end);
+    return count;
+}
+
+size_t mring_mpmc_claim(struct mring_mpmc_end *consumer, struct mring_claim *claim, size_t most)
+{
+    assert(consumer->end == MRING_READ_END && most >= 1);
+
+    mring_guard_enter(&consumer->guard);
+    size_t count = claim_records(consumer, claim, most, &any_size);
+    mring_guard_leave(&consumer->guard);
+    return count;
+}
+
+/* Copy out the one record of a claim, and release it. */
+static size_t copy_out(struct mring_mpmc_end *consumer, struct mring_claim *claim, void *buffer)
+{
+    size_t size = 0;
+    const void *bytes = mring_mpmc_next(consumer, claim, &size);
+
+    if (size > 0)
+        memcpy(buffer, bytes, size);
+    mring_mpmc_give_back(consumer, mring_mpmc_is_apart(&consumer->layout), claim->pos, claim->end);
+    return size;
+}
+
+size_t mring_mpmc_claim_n(struct mring_mpmc_end *consumer, struct mring_claim *claim, size_t size,
+                          size_t count)
+{
+    if (count == 0 || size > consumer->layout.record_max)
+        return 0;
+    return claim_records(consumer, claim, count, &(struct fit){ size, size });
+}
+
+/* How things stand for a consumer: 0, there is something; or the answer of pop_wait. */
+static int look_for_record(struct mring_mpmc_end *consumer, size_t room, size_t *size)
+{
+    if (consumer->layout.mode & MRING_SKIP_STALLED)
+        return look_over(consumer, room, size);
+    return look_at(consumer, mring_mpmc_read_pos(consumer), room, size);
+}
+
+int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t room, size_t *size)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    uint64_t pos = mring_mpmc_read_pos(consumer);
+    struct mring_claim claim;
+
+    if (!(layout->mode & MRING_SKIP_STALLED)) {
+        /* C2, pairs with P3: the record is complete. */
+        uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
+        size_t length = (size_t)mring_mpmc_length(word);
+        if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY) && length <= room &&
+            mring_mpmc_pop_record(consumer, pos, buffer, length)) {
+            *size = length;
+            return 0;
+        }
+    }
+    if (claim_records(consumer, &claim, 1, &(struct fit){ 0, room }) > 0) {
+        *size = copy_out(consumer, &claim, buffer);
+        return 0;
+    }
+    int err = look_for_record(consumer, room, size);
+    return err == 0 || err == MRING_TIMED_OUT ? MRING_EMPTY : err;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers, uint32_t most)
+{
+    const struct mring_layout *layout = &member->layout;
+    struct mring_side *side = side_of(layout, sleepers);
+    enum mring_fencing fencing = (enum mring_fencing)layout->fencing;
+    uint32_t woken = 0;
+
+    mring_counter_add(&member->counters.wakes, 1);
+    if (mring_event_is_armed(&side->event, fencing))
+        woken = mring_event_wake(&side->event, -1, most);
+    if (woken < most && mring_event_is_armed(&side->poll_event, fencing))
+        mring_event_wake(&side->poll_event, member->ring->fds[sleepers], MRING_WAKE_ALL);
+}
+
+/* What a member tries until it succeeds. */
+struct attempt {
+    struct mring_mpmc_end *member;
+    uint64_t pos;              /* a producer: what it got */
+    struct mring_claim *claim; /* a consumer: what it got, and how many records */
+    size_t count;
+    size_t *size; /* a consumer: of a record that is too large */
+    size_t most;  /* a consumer: records */
+};
+
+/* Try to reserve room for `size` bytes. */
+static int try_to_reserve(void *what, size_t size)
+{
+    struct attempt *attempt = what;
+    uint64_t span = record_span(&attempt->member->layout, size);
+
+    do {
+        attempt->pos = write_pos_of(attempt->member);
+        int err = look_for_room_at(attempt->member, span, &attempt->pos);
+        if (err != 0)
+            return err;
+        attempt->pos = mring_mpmc_is_apart(&attempt->member->layout)
+                           ? mring_mpmc_reserve_skipping(attempt->member, size)
+                           : mring_mpmc_reserve_span(attempt->member, span);
+    } while (attempt->pos == MRING_POS_NONE);
+    return 0;
+}
+
+/* Try to claim records of up to `room` bytes. */
+static int try_to_claim(void *what, size_t room)
+{
+    struct attempt *attempt = what;
+
+    do {
+        int err = look_for_record(attempt->member, room, attempt->size);
+        if (err != 0)
+            return err;
+        attempt->count =
+            claim_records(attempt->member, attempt->claim, attempt->most, &(struct fit){ 0, room });
+    } while (attempt->count == 0);
+    return 0;
+}
+
+static struct waiter waiter_for(struct attempt *attempt, int (*look)(void *, size_t), size_t size)
+{
+    struct mring_mpmc_end *member = attempt->member;
+
+    return (struct waiter){ .look = look,
+                            .what = attempt,
+                            .size = size,
+                            .not_yet = member->end == MRING_WRITE_END ? MRING_FULL : MRING_EMPTY,
+                            .end = member->end,
+                            .fencing = (enum mring_fencing)member->layout.fencing,
+                            .event = &side_of(&member->layout, member->end)->event,
+                            .spin = &member->spin,
+                            .counters = &member->counters };
+}
+
+/* Try, and wait if that was in vain. */
+static int wait_for(struct attempt *attempt, int (*look)(void *, size_t), size_t size,
+                    int64_t timeout_ns)
+{
+    struct waiter waiter = waiter_for(attempt, look, size);
+
+    mring_guard_enter(&attempt->member->guard);
+    publish_held(attempt->member);
+    int err = look(attempt, size);
+    if (err == MRING_TIMED_OUT)
+        err = mring_waiter_wait(&waiter, timeout_ns);
+    mring_guard_leave(&attempt->member->guard);
+    return err;
+}
+
+int mring_mpmc_reserve_wait(struct mring_mpmc_end *producer, size_t size, void **room,
+                            int64_t timeout_ns)
+{
+    struct attempt attempt = { .member = producer };
+
+    assert(producer->end == MRING_WRITE_END);
+    assert(producer->span == 0 && "commit or abort comes before the next reserve");
+
+    if (size > producer->layout.record_max)
+        return MRING_TOO_LARGE;
+    int err = wait_for(&attempt, try_to_reserve, size, timeout_ns);
+    if (err != 0)
+        return err;
+    producer->pos = attempt.pos;
+    producer->span = record_span(&producer->layout, size);
+    mring_guard_reserve(&producer->guard, size);
+    *room =
+        mring_mpmc_bytes(&producer->layout, mring_mpmc_is_apart(&producer->layout), attempt.pos);
+    return 0;
+}
+
+int mring_mpmc_push_wait(struct mring_mpmc_end *producer, const void *bytes, size_t size,
+                         int64_t timeout_ns)
+{
+    void *room;
+    int err = mring_mpmc_reserve_wait(producer, size, &room, timeout_ns);
+
+    if (err != 0)
+        return err;
+    if (size > 0)
+        memcpy(room, bytes, size);
+    mring_mpmc_commit(producer, size);
+    return 0;
+}
+
+int mring_mpmc_claim_wait(struct mring_mpmc_end *consumer, struct mring_claim *claim, size_t most,
+                          size_t *count, int64_t timeout_ns)
+{
+    size_t size;
+    struct mring_claim found;
+    struct attempt attempt = { .member = consumer, .claim = &found, .size = &size, .most = most };
+
+    assert(consumer->end == MRING_READ_END && most >= 1);
+
+    int err = wait_for(&attempt, try_to_claim, MRING_LENGTH_MAX, timeout_ns);
+    if (err != 0)
+        return err;
+    *claim = found;
+    if (count != NULL)
+        *count = attempt.count;
+    return 0;
+}
+
+int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer, size_t room, size_t *size,
+                        int64_t timeout_ns)
+{
+    struct mring_claim claim;
+    struct attempt attempt = { .member = consumer, .claim = &claim, .size = size, .most = 1 };
+
+    assert(consumer->end == MRING_READ_END);
+
+    int err = wait_for(&attempt, try_to_claim, room, timeout_ns);
+    if (err == 0)
+        *size = copy_out(consumer, &claim, buffer);
+    return err;
+}
+
+/* ---- poll loops ------------------------------------------------------------------------------ */
+
+int mring_mpmc_set_eventfd(struct mring_mpmc *ring, enum mring_end end, int fd)
+{
+    if (ring->layout.fencing == MRING_FENCING_NONE)
+        return MMAP_INVALID_ARG;
+    int err = fd >= 0 ? mring_io_check_eventfd(fd) : 0;
+    if (err != 0)
+        return err;
+    ring->fds[end] = fd >= 0 ? fd : -1;
+
+    /* The other end may have published before it had the descriptor, and signalled nobody. Relaxed:
+       whoever published for somebody armed has seen manner, here or in a process before. */
+    uint32_t manner = mring_load_relaxed_u32(&side_of(&ring->layout, end)->poll_event.manner);
+    if (fd >= 0 && manner == MRING_MANNER_DESCRIPTOR)
+        mring_os_signal(fd);
+    return 0;
+}
+
+/* How things stand for a producer that wants room for `size` bytes. */
+static int look_for_room(void *what, size_t size)
+{
+    struct mring_mpmc_end *producer = ((struct attempt *)what)->member;
+    uint64_t pos = write_pos_of(producer);
+
+    return look_for_room_at(producer, record_span(&producer->layout, size), &pos);
+}
+
+/* How things stand for a consumer, whatever the size. */
+static int look_for_any(void *what, size_t size)
+{
+    return look_for_record(((struct attempt *)what)->member, SIZE_MAX, &size);
+}
+
+int mring_mpmc_arm(struct mring_mpmc_end *member, size_t size)
+{
+    int fd = member->ring->fds[member->end];
+    struct attempt attempt = { .member = member };
+    bool writes = member->end == MRING_WRITE_END;
+    struct waiter waiter = waiter_for(&attempt, writes ? look_for_room : look_for_any, size);
+
+    if (fd < 0)
+        return MMAP_INVALID_ARG;
+    if (writes && size > member->layout.record_max)
+        return MRING_TOO_LARGE;
+    publish_held(member);
+    int err = waiter.look(&attempt, size);
+    if (err != MRING_TIMED_OUT)
+        return err;
+    waiter.event = &side_of(&member->layout, member->end)->poll_event;
+    return mring_waiter_arm(&waiter, fd);
+}
+
+/* ---- external definitions of the inline calls ------------------------------------------------ */
+
+extern inline void *mring_mpmc_reserve(struct mring_mpmc_end *producer, size_t size);
+extern inline void mring_mpmc_commit(struct mring_mpmc_end *producer, size_t size);
+extern inline int mring_mpmc_push(struct mring_mpmc_end *producer, const void *bytes, size_t size);
+extern inline size_t mring_mpmc_push_n(struct mring_mpmc_end *producer, const void *elements,
+                                       size_t size, size_t count);
+extern inline size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elements, size_t size,
+                                      size_t count);
+extern inline void *mring_mpmc_next(const struct mring_mpmc_end *consumer,
+                                    struct mring_claim *claim, size_t *size);
+extern inline void mring_mpmc_release(struct mring_mpmc_end *consumer,
+                                      const struct mring_claim *claim);
+extern inline int mring_mpmc_pop(struct mring_mpmc_end *consumer, void *buffer, size_t room,
+                                 size_t *size);
+extern inline size_t mring_mpmc_capacity(const struct mring_mpmc *ring);
+extern inline size_t mring_mpmc_record_max(const struct mring_mpmc *ring);
+extern inline size_t mring_mpmc_record_bytes(const struct mring_mpmc *ring, size_t size);
