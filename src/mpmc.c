@@ -168,6 +168,25 @@ int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum
     return err;
 }
 
+/* First who sleeps; and if these are fewer than there is something for, who polls, too. */
+static void wake(struct mring_mpmc *ring, enum mring_end sleepers, uint32_t most)
+{
+    struct mring_side *side = side_of(&ring->layout, sleepers);
+    enum mring_fencing fencing = (enum mring_fencing)ring->layout.fencing;
+    uint32_t woken = 0;
+
+    if (mring_event_is_armed(&side->event, fencing))
+        woken = mring_event_wake(&side->event, -1, most);
+    if (woken < most && mring_event_is_armed(&side->poll_event, fencing))
+        mring_event_wake(&side->poll_event, ring->fds[sleepers], MRING_WAKE_ALL);
+}
+
+void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers, uint32_t most)
+{
+    mring_counter_add(&member->counters.wakes, 1);
+    wake(member->ring, sleepers, most);
+}
+
 /* Publish what a single consumer has released. */
 static void publish_released(struct mring_mpmc_end *consumer)
 {
@@ -199,7 +218,6 @@ void mring_mpmc_leave(struct mring_mpmc_end *member)
 void mring_mpmc_close(struct mring_mpmc *ring, enum mring_end end, uint32_t status)
 {
     const struct mring_layout *layout = &ring->layout;
-    struct mring_mpmc_end closer = { .layout = *layout, .ring = ring };
     uint64_t open = 0;
 
     /* P4: with this, write_pos does not move any more. Relaxed: what follows orders it. */
@@ -210,9 +228,9 @@ void mring_mpmc_close(struct mring_mpmc *ring, enum mring_end end, uint32_t stat
            !mring_cas_acq_rel_u64(&side_of(layout, end)->closed, &open, (uint64_t)status + 1))
         ;
     if (mring_mpmc_is_awaited(layout, layout->read_side))
-        mring_mpmc_wake(&closer, MRING_READ_END, MRING_WAKE_ALL);
+        wake(ring, MRING_READ_END, MRING_WAKE_ALL);
     if (mring_mpmc_is_awaited(layout, layout->write_side))
-        mring_mpmc_wake(&closer, MRING_WRITE_END, MRING_WAKE_ALL);
+        wake(ring, MRING_WRITE_END, MRING_WAKE_ALL);
 }
 
 bool mring_mpmc_is_closed(const struct mring_mpmc *ring, enum mring_end end, uint32_t *status)
@@ -305,39 +323,34 @@ static uint64_t look_for_free(const struct mring_layout *layout, uint64_t wanted
     return reclaim(layout, wanted);
 }
 
-/*
- * How things stand for a producer that wants `span` bytes at *pos, which becomes where it would get
- * them now: 0, or the answer of mring_mpmc_reserve_wait().
- */
-static int look_for_room_at(struct mring_mpmc_end *producer, uint64_t span, uint64_t *pos)
+/* How things stand for a producer: 0, or the answer of mring_mpmc_reserve_wait(). */
+static int look_for_room(struct mring_mpmc_end *producer, uint64_t span)
 {
     const struct mring_layout *layout = &producer->layout;
-    uint64_t wanted = (*pos & ~MRING_POS_CLOSED) + span - capacity_of(layout);
+    uint64_t wanted = (write_pos_of(producer) & ~MRING_POS_CLOSED) + span - capacity_of(layout);
     uint64_t free_pos = look_for_free(layout, wanted);
-    uint64_t write_pos = write_pos_of(producer); /* which, read after free_pos, is not behind it */
+    uint64_t pos = write_pos_of(producer); /* which, read after free_pos, is not behind it */
 
-    if (write_pos & MRING_POS_CLOSED)
+    if (pos & MRING_POS_CLOSED)
         return MRING_CLOSED;
-    *pos = write_pos;
-    if (*pos - free_pos > capacity_of(layout))
+    if (pos - free_pos > capacity_of(layout))
         /* Records that were skipped to may be free before write_pos has passed them: again. */
         return layout->mode & MRING_SKIP_STALLED ? 0 : MRING_CORRUPT;
     producer->limit = free_pos + capacity_of(layout);
-    mring_counter_raise(&producer->counters.high_water, *pos - free_pos);
-    return mring_mpmc_has_room(producer, *pos, span) ? 0 : MRING_TIMED_OUT;
+    mring_counter_raise(&producer->counters.high_water, pos - free_pos);
+    return mring_mpmc_has_room(producer, pos, span) ? 0 : MRING_TIMED_OUT;
 }
 
-uint64_t mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span, uint64_t pos)
+bool mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span)
 {
     uint64_t before = producer->limit;
 
     mring_hold_off(&producer->hold);
-    bool enough = look_for_room_at(producer, span, &pos) == 0;
+    bool enough = look_for_room(producer, span) == 0;
     mring_hold_learn(&producer->hold, producer->limit - before, enough);
-    if (enough)
-        return pos;
-    mring_counter_add(&producer->counters.misses, 1);
-    return MRING_POS_NONE;
+    if (!enough)
+        mring_counter_add(&producer->counters.misses, 1);
+    return enough;
 }
 
 int mring_mpmc_why_no_room(struct mring_mpmc_end *producer)
@@ -516,7 +529,8 @@ static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim
         if (!mring_mpmc_take(consumer, &pos, end))
             continue;
         if (count > 0) {
-            *claim = (struct mring_claim){ pos, end, pos };
+            claim->pos = claim->next = pos;
+            claim->end = end;
             return count;
         }
         mring_mpmc_give_back(consumer, false, pos, end);
@@ -627,7 +641,7 @@ uint64_t mring_mpmc_reserve_skipping(struct mring_mpmc_end *producer, uint64_t s
         if (mring_load_relaxed_u64(&layout->write_side->pos) != pos)
             continue;
         if (!mring_mpmc_has_room(producer, pos, span)) {
-            if (mring_mpmc_find_room(producer, span, pos) == MRING_POS_NONE)
+            if (!mring_mpmc_find_room(producer, span))
                 return MRING_POS_NONE;
             continue;
         }
@@ -754,24 +768,25 @@ static bool fits(const struct fit *fit, uint64_t word)
 static size_t claim_once(const struct mring_layout *layout, struct mring_claim *claim, size_t most,
                          const struct fit *fit)
 {
-    uint64_t pos, word;
+    uint64_t first, pos, word;
     bool stalled;
     size_t count = 0;
 
     do {
         if (!find_next(layout, &pos, &word, &stalled) || !fits(fit, word))
             return 0;
-        claim->pos = claim->next = pos;
+        first = pos;
     } while (!take_at(layout, &pos, word));
 
     /* More of them if they follow, and nothing was passed. */
-    while (++count < most && !stalled && pos - claim->pos < CLAIM_BYTES_MAX) {
+    while (++count < most && !stalled && pos - first < CLAIM_BYTES_MAX) {
         /* C2, pairs with P3: the record is complete. */
         word = mring_load_acquire_u64(mring_mpmc_word(layout, true, pos));
         if (!mring_mpmc_is(layout, pos, word, MRING_STATE_READY) || !fits(fit, word) ||
             !take_at(layout, &pos, word))
             break;
     }
+    claim->pos = claim->next = first;
     claim->end = pos;
     return count;
 }
@@ -911,20 +926,6 @@ int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t 
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers, uint32_t most)
-{
-    const struct mring_layout *layout = &member->layout;
-    struct mring_side *side = side_of(layout, sleepers);
-    enum mring_fencing fencing = (enum mring_fencing)layout->fencing;
-    uint32_t woken = 0;
-
-    mring_counter_add(&member->counters.wakes, 1);
-    if (mring_event_is_armed(&side->event, fencing))
-        woken = mring_event_wake(&side->event, -1, most);
-    if (woken < most && mring_event_is_armed(&side->poll_event, fencing))
-        mring_event_wake(&side->poll_event, member->ring->fds[sleepers], MRING_WAKE_ALL);
-}
-
 /* What a member tries until it succeeds. */
 struct attempt {
     struct mring_mpmc_end *member;
@@ -942,8 +943,7 @@ static int try_to_reserve(void *what, size_t size)
     uint64_t span = record_span(&attempt->member->layout, size);
 
     do {
-        attempt->pos = write_pos_of(attempt->member);
-        int err = look_for_room_at(attempt->member, span, &attempt->pos);
+        int err = look_for_room(attempt->member, span);
         if (err != 0)
             return err;
         attempt->pos = mring_mpmc_is_apart(&attempt->member->layout)
@@ -1037,18 +1037,14 @@ int mring_mpmc_claim_wait(struct mring_mpmc_end *consumer, struct mring_claim *c
                           size_t *count, int64_t timeout_ns)
 {
     size_t size;
-    struct mring_claim found;
-    struct attempt attempt = { .member = consumer, .claim = &found, .size = &size, .most = most };
+    struct attempt attempt = { .member = consumer, .claim = claim, .size = &size, .most = most };
 
     assert(consumer->end == MRING_READ_END && most >= 1);
 
     int err = wait_for(&attempt, try_to_claim, MRING_LENGTH_MAX, timeout_ns);
-    if (err != 0)
-        return err;
-    *claim = found;
-    if (count != NULL)
+    if (err == 0 && count != NULL)
         *count = attempt.count;
-    return 0;
+    return err;
 }
 
 int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer, size_t room, size_t *size,
@@ -1084,17 +1080,16 @@ int mring_mpmc_set_eventfd(struct mring_mpmc *ring, enum mring_end end, int fd)
     return 0;
 }
 
-/* How things stand for a producer that wants room for `size` bytes. */
-static int look_for_room(void *what, size_t size)
+/* Whether a producer might get room for `size` bytes. */
+static int try_to_find_room(void *what, size_t size)
 {
     struct mring_mpmc_end *producer = ((struct attempt *)what)->member;
-    uint64_t pos = write_pos_of(producer);
 
-    return look_for_room_at(producer, record_span(&producer->layout, size), &pos);
+    return look_for_room(producer, record_span(&producer->layout, size));
 }
 
-/* How things stand for a consumer, whatever the size. */
-static int look_for_any(void *what, size_t size)
+/* Whether a consumer might get a record, of whatever size. */
+static int try_to_find_record(void *what, size_t size)
 {
     return look_for_record(((struct attempt *)what)->member, SIZE_MAX, &size);
 }
@@ -1104,7 +1099,8 @@ int mring_mpmc_arm(struct mring_mpmc_end *member, size_t size)
     int fd = member->ring->fds[member->end];
     struct attempt attempt = { .member = member };
     bool writes = member->end == MRING_WRITE_END;
-    struct waiter waiter = waiter_for(&attempt, writes ? look_for_room : look_for_any, size);
+    struct waiter waiter =
+        waiter_for(&attempt, writes ? try_to_find_room : try_to_find_record, size);
 
     if (fd < 0)
         return MMAP_INVALID_ARG;

@@ -18,17 +18,19 @@ static int look(const struct waiter *waiter)
     return waiter->look(waiter->what, waiter->size);
 }
 
-/* Announce, look once more, sleep for a slice at most. */
-static void look_or_sleep(const struct waiter *waiter, int64_t rest_ns)
+/* Announce, look once more, sleep for a slice at most, and look. */
+static int look_or_sleep(const struct waiter *waiter, int64_t rest_ns)
 {
     uint32_t epoch =
         mring_event_prepare(waiter->event, waiter->wanted, MRING_MANNER_SLEEP, waiter->fencing);
 
-    if (look(waiter) != MRING_TIMED_OUT)
-        return;
+    int err = look(waiter);
+    if (err != MRING_TIMED_OUT)
+        return err;
     mring_counter_add(&waiter->counters->sleeps, 1);
     mring_os_sleep(&waiter->event->epoch, epoch,
                    rest_ns < MRING_WAIT_SLICE_NS ? rest_ns : MRING_WAIT_SLICE_NS);
+    return look(waiter);
 }
 
 /* For less time than a look at the clock is worth. */
@@ -76,10 +78,8 @@ static int wait_from(const struct waiter *waiter, int64_t now, int64_t deadline)
         return look_for_a_while(waiter, deadline);
 
     int err = look_before_sleep(waiter, now, deadline);
-    while (err == MRING_TIMED_OUT && (now = mring_os_now()) < deadline) {
-        look_or_sleep(waiter, deadline - now);
-        err = look(waiter);
-    }
+    while (err == MRING_TIMED_OUT && (now = mring_os_now()) < deadline)
+        err = look_or_sleep(waiter, deadline - now);
     return err;
 }
 

@@ -7,7 +7,8 @@
 
 /* Who waits, and for what. */
 struct waiter {
-    /* The answer, or MRING_TIMED_OUT: not yet. `what` is the ring's, and `size` goes with it. */
+    /* The answer, or MRING_TIMED_OUT: not yet. It is not asked again after an answer, which may be
+       what it has got. `what` is the ring's, and `size` goes with it. */
     int (*look)(void *what, size_t size);
     void *what;
     size_t size;

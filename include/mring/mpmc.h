@@ -607,12 +607,10 @@ MRING_INLINE size_t mring_mpmc_record_bytes(const struct mring_mpmc *ring, size_
 }
 
 /*
- * The cold halves of the calls below, in mpmc.c: look for room for `span` bytes at `pos`, or, if
- * others reserve there, behind, and return where, or MRING_POS_NONE; the whole of a call when it is
- * not as simple as it is here; wake up to `most` of those that wait at an end.
+ * The cold halves of the calls below, in mpmc.c: look for more room than is known; the whole of a
+ * call when it is not as simple as it is here; wake up to `most` of those that wait at an end.
  */
-MRING_API uint64_t mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span,
-                                        uint64_t pos);
+MRING_API bool mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span);
 MRING_API uint64_t mring_mpmc_reserve_skipping(struct mring_mpmc_end *producer, uint64_t size);
 MRING_API int mring_mpmc_push_skipping(struct mring_mpmc_end *producer, const void *bytes,
                                        size_t size);
@@ -661,24 +659,26 @@ MRING_INTERNAL bool mring_mpmc_has_room(const struct mring_mpmc_end *producer, u
 MRING_INTERNAL uint64_t mring_mpmc_reserve_span(struct mring_mpmc_end *producer, uint64_t span)
 {
     const struct mring_layout *layout = &producer->layout;
+    mring_atomic_u64 *write_pos = &layout->write_side->pos;
     /* Relaxed, for P2; that the ring is closed orders nothing here. */
-    uint64_t pos = mring_load_relaxed_u64(&layout->write_side->pos);
+    uint64_t pos = mring_load_relaxed_u64(write_pos);
 
-    if (layout->mode & MRING_SINGLE_PRODUCER) {
-        bool closed = pos & MRING_POS_CLOSED;
-        pos = producer->pos;
-        return MRING_LIKELY(mring_mpmc_has_room(producer, pos, span) && !closed)
-                   ? pos
-                   : mring_mpmc_find_room(producer, span, pos);
-    }
+    if (layout->mode & MRING_SINGLE_PRODUCER)
+        return MRING_LIKELY(mring_mpmc_has_room(producer, producer->pos, span) &&
+                            !(pos & MRING_POS_CLOSED)) ||
+                       mring_mpmc_find_room(producer, span)
+                   ? producer->pos
+                   : MRING_POS_NONE;
     do {
-        if (!MRING_LIKELY(mring_mpmc_has_room(producer, pos, span) && !(pos & MRING_POS_CLOSED))) {
-            pos = mring_mpmc_find_room(producer, span, pos);
-            if (pos == MRING_POS_NONE)
-                return pos;
+        while (
+            !MRING_LIKELY(mring_mpmc_has_room(producer, pos, span) && !(pos & MRING_POS_CLOSED))) {
+            if (!mring_mpmc_find_room(producer, span))
+                return MRING_POS_NONE;
+            /* Relaxed, for P2. */
+            pos = mring_load_relaxed_u64(write_pos);
         }
         /* P2: nobody else reserves the same room. */
-    } while (!MRING_LIKELY(mring_cas_relaxed_u64(&layout->write_side->pos, &pos, pos + span)));
+    } while (!MRING_LIKELY(mring_cas_relaxed_u64(write_pos, &pos, pos + span)));
     mring_prefetch_write(layout->data + ((pos + MRING_PREFETCH_BYTES) & layout->mask));
     return pos;
 }

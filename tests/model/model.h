@@ -27,12 +27,16 @@
 #include <stdlib.h>
 
 #ifdef MRING_MODEL_CHECK
-/* A checker has no such instruction. */
-#define mring_pause() ((void)0)
+/* A checker has no such instructions. */
+#define mring_pause()                 ((void)0)
+#define mring_prefetch(address)       ((void)(address))
+#define mring_prefetch_write(address) ((void)(address))
+#define mring_alias_barrier()         ((void)0)
 #endif
 
 #define MODEL_WITHIN(function) (sizeof __func__ == sizeof #function)
 
+#ifndef MRING_TEST_MPMC_MODEL_H
 /* P1 and C1: the loads of the other side's position. C3 and P4: the loads of the word `closed`; a
  * scenario closes one end only, so that one of the two is the one under test. */
 #ifdef BREAK_P1
@@ -41,13 +45,6 @@
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_spsc_refresh_bytes)
 #elif defined(BREAK_C3) || defined(BREAK_P4)
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_spsc_is_closed)
-#endif
-#ifdef MODEL_BROKEN_LOAD
-static inline uint64_t model_load_u64(bool broken, const mring_atomic_u64 *word)
-{
-    return broken ? mring_load_relaxed_u64(word) : mring_load_acquire_u64(word);
-}
-#define mring_load_acquire_u64(word) model_load_u64(MODEL_BROKEN_LOAD, word)
 #endif
 
 /* P2 and C2: the stores of a side's own position. P3 and C4: those of its word `closed`. */
@@ -58,6 +55,16 @@ static inline uint64_t model_load_u64(bool broken, const mring_atomic_u64 *word)
 #elif defined(BREAK_P3) || defined(BREAK_C4)
 #define MODEL_BROKEN_STORE MODEL_WITHIN(mring_spsc_close)
 #endif
+#endif
+
+#ifdef MODEL_BROKEN_LOAD
+static inline uint64_t model_load_u64(bool broken, const mring_atomic_u64 *word)
+{
+    return broken ? mring_load_relaxed_u64(word) : mring_load_acquire_u64(word);
+}
+#define mring_load_acquire_u64(word) model_load_u64(MODEL_BROKEN_LOAD, word)
+#endif
+
 #ifdef MODEL_BROKEN_STORE
 static inline void model_store_u64(bool broken, mring_atomic_u64 *word, uint64_t value)
 {
@@ -67,6 +74,51 @@ static inline void model_store_u64(bool broken, mring_atomic_u64 *word, uint64_t
         mring_store_release_u64(word, value);
 }
 #define mring_store_release_u64(word, value) model_store_u64(MODEL_BROKEN_STORE, word, value)
+#endif
+
+#ifdef MODEL_BROKEN_LOOK
+static inline uint64_t model_look_u64(bool broken, mring_atomic_u64 *word)
+{
+    return broken ? mring_load_relaxed_u64(word) : mring_look_acquire_u64(word);
+}
+#define mring_look_acquire_u64(word) model_look_u64(MODEL_BROKEN_LOOK, word)
+#endif
+
+#ifdef MODEL_BROKEN_CAS
+static inline bool model_cas_u64(bool broken, mring_atomic_u64 *word, uint64_t *expected,
+                                 uint64_t desired)
+{
+    return broken ? mring_cas_relaxed_u64(word, expected, desired)
+                  : mring_cas_acq_rel_u64(word, expected, desired);
+}
+#define mring_cas_acq_rel_u64(word, expected, desired)                                             \
+    model_cas_u64(MODEL_BROKEN_CAS, word, expected, desired)
+#endif
+
+#ifdef MODEL_TORN_CAS
+static inline bool model_torn_cas_u64(bool torn, mring_atomic_u64 *word, uint64_t *expected,
+                                      uint64_t desired)
+{
+    if (!torn)
+        return mring_cas_relaxed_u64(word, expected, desired);
+    uint64_t found = mring_load_relaxed_u64(word);
+    bool same = found == *expected;
+    *expected = found;
+    if (same)
+        mring_store_relaxed_u64(word, desired);
+    return same;
+}
+#define mring_cas_relaxed_u64(word, expected, desired)                                             \
+    model_torn_cas_u64(MODEL_TORN_CAS, word, expected, desired)
+#endif
+
+#ifdef MODEL_LOST_STORE
+static inline void model_store_relaxed_u64(bool lost, mring_atomic_u64 *word, uint64_t value)
+{
+    if (!lost)
+        mring_store_relaxed_u64(word, value);
+}
+#define mring_store_relaxed_u64(word, value) model_store_relaxed_u64(MODEL_LOST_STORE, word, value)
 #endif
 
 /* W3 and N1: the fences of the eventcount. */
@@ -109,16 +161,25 @@ static inline void model_store_u32(bool broken, mring_atomic_u32 *word, uint32_t
     model_store_u32(MODEL_WITHIN(mring_event_wake), word, value, word - 1)
 #endif
 
-/* Run two threads on the scenario's state until both are done. */
+/* Run threads on the scenario's state until all are done; NULL: not this one. */
+static inline void model_run_all(void *(*const *starts)(void *), unsigned count)
+{
+    static pthread_t threads[4]; /* of the stack, a checker knows no addresses */
+
+    for (unsigned i = 0; i < count; i++)
+        if (starts[i] != NULL && pthread_create(&threads[i], NULL, starts[i], NULL) != 0)
+            abort();
+    for (unsigned i = 0; i < count; i++)
+        if (starts[i] != NULL)
+            pthread_join(threads[i], NULL);
+}
+
+/* The same for two. */
 static inline void model_run(void *(*first)(void *), void *(*second)(void *))
 {
-    pthread_t threads[2];
+    void *(*const starts[])(void *) = { first, second };
 
-    if (pthread_create(&threads[0], NULL, first, NULL) != 0 ||
-        pthread_create(&threads[1], NULL, second, NULL) != 0)
-        abort();
-    pthread_join(threads[0], NULL);
-    pthread_join(threads[1], NULL);
+    model_run_all(starts, 2);
 }
 
 /* Unlike assert(), in force in every build. */
