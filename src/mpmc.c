@@ -109,6 +109,31 @@ static bool has_one_member(const struct mring_layout *layout, enum mring_end end
            (unsigned)(end == MRING_WRITE_END ? MRING_SINGLE_PRODUCER : MRING_SINGLE_CONSUMER);
 }
 
+/* What one word that is nobody's covers at most, as its length has so many bits. */
+#define DISCARD_BYTES_MAX (UINT64_C(1) << (MRING_LENGTH_BITS - 1))
+
+/* Write words for [pos, end) that are nobody's, to be passed. */
+static void discard(const struct mring_layout *layout, uint64_t pos, uint64_t end)
+{
+    while (end - pos > DISCARD_BYTES_MAX) {
+        end -= DISCARD_BYTES_MAX;
+        /* Relaxed: nobody gets here but over the first word. */
+        mring_store_relaxed_u64(mring_mpmc_word(layout, false, end),
+                                mring_mpmc_make(layout, end, MRING_STATE_TAKEN,
+                                                DISCARD_BYTES_MAX - mring_mpmc_head(false)));
+    }
+    /* P3, pairs with C2: all of them are there. */
+    mring_store_release_u64(
+        mring_mpmc_word(layout, false, pos),
+        mring_mpmc_make(layout, pos, MRING_STATE_TAKEN, end - pos - mring_mpmc_head(false)));
+}
+
+/* Whether the word at `pos` was written for it. Zeros are of lap 0, but nobody wrote them. */
+static bool is_written(const struct mring_layout *layout, uint64_t pos, uint64_t word)
+{
+    return word != 0 && mring_mpmc_is_current(layout, pos, word);
+}
+
 /*
  * Where a single producer goes on: behind the last record. A predecessor that was killed may have
  * written to the room that it had reserved, so nothing there may look like a record.
@@ -123,7 +148,7 @@ static int take_write_end(struct mring_mpmc_end *producer)
     while (pos - free_pos < capacity_of(layout)) {
         /* C2, pairs with P3: of the predecessor. */
         uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, false, pos));
-        if (!mring_mpmc_is_current(layout, pos, word))
+        if (!is_written(layout, pos, word))
             break;
         pos += mring_mpmc_word_span(layout, false, word);
     }
@@ -133,6 +158,27 @@ static int take_write_end(struct mring_mpmc_end *producer)
     producer->pos = pos;
     producer->limit = free_pos + capacity_of(layout);
     return 0;
+}
+
+/*
+ * Where a single consumer goes on: behind what was released. What its predecessor has released out
+ * of order is nobody's.
+ */
+static void take_read_end(struct mring_mpmc_end *consumer)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    uint64_t pos = consumer->pos;
+
+    while (pos - consumer->pos < capacity_of(layout)) {
+        /* C2, pairs with P3. */
+        uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, false, pos));
+        uint64_t end = pos + mring_mpmc_word_span(layout, false, word);
+        if (!is_written(layout, pos, word))
+            break;
+        if (mring_mpmc_state(word) == MRING_STATE_FREE)
+            discard(layout, pos, end);
+        pos = end;
+    }
 }
 
 int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum mring_end end)
@@ -155,6 +201,8 @@ int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum
         /* C1, pairs with C3, or with C4 of the predecessor. */
         result.pos = mring_load_acquire_u64(&layout->read_side->pos);
         result.seen = result.batch.published = result.pos;
+        if (has_one_member(layout, end))
+            take_read_end(&result);
     } else if (has_one_member(layout, end)) {
         err = take_write_end(&result);
     } else {
@@ -168,17 +216,31 @@ int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum
     return err;
 }
 
-/* First who sleeps; and if these are fewer than there is something for, who polls, too. */
+static bool is_closed(const struct mring_layout *layout)
+{
+    /* C5, pairs with P4: write_pos does not move any more. */
+    return mring_load_acquire_u64(&layout->write_side->closed) != 0 ||
+           mring_load_acquire_u64(&layout->read_side->closed) != 0;
+}
+
+/*
+ * First who sleeps; and if these are fewer than there is something for, who polls, too. An arming
+ * is left to those who know the descriptor. When the ring is closed, the end may have come with the
+ * last record, for all.
+ */
 static void wake(struct mring_mpmc *ring, enum mring_end sleepers, uint32_t most)
 {
     struct mring_side *side = side_of(&ring->layout, sleepers);
     enum mring_fencing fencing = (enum mring_fencing)ring->layout.fencing;
+    int fd = ring->fds[sleepers];
     uint32_t woken = 0;
 
+    if (is_closed(&ring->layout))
+        most = MRING_WAKE_ALL;
     if (mring_event_is_armed(&side->event, fencing))
         woken = mring_event_wake(&side->event, -1, most);
-    if (woken < most && mring_event_is_armed(&side->poll_event, fencing))
-        mring_event_wake(&side->poll_event, ring->fds[sleepers], MRING_WAKE_ALL);
+    if (woken < most && fd >= 0 && mring_event_is_armed(&side->poll_event, fencing))
+        mring_event_wake(&side->poll_event, fd, MRING_WAKE_ALL);
 }
 
 void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers, uint32_t most)
@@ -187,13 +249,18 @@ void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers, uin
     wake(member->ring, sleepers, most);
 }
 
-/* Publish what a single consumer has released. */
+/* Publish what a single consumer has released. Until then the bytes stay as they are, for its
+   successor. */
 static void publish_released(struct mring_mpmc_end *consumer)
 {
     const struct mring_layout *layout = &consumer->layout;
+    /* Relaxed: this consumer alone writes it. */
+    uint64_t before = mring_load_relaxed_u64(&layout->read_side->pos);
+    uint64_t now = consumer->pos - consumer->span;
 
+    mring_mpmc_scrub(layout, false, before, now, capacity_of(layout));
     /* C4, pairs with P1: the bytes have been read and may be overwritten. */
-    mring_store_release_u64(&layout->read_side->pos, consumer->pos - consumer->span);
+    mring_store_release_u64(&layout->read_side->pos, now);
     if (mring_mpmc_is_awaited(layout, layout->write_side))
         mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
 }
@@ -323,22 +390,40 @@ static uint64_t look_for_free(const struct mring_layout *layout, uint64_t wanted
     return reclaim(layout, wanted);
 }
 
+/*
+ * What it means that more is in use than the ring holds: the positions contradict each other; or,
+ * where stalled producers are skipped, a record is free already that write_pos has not passed yet.
+ */
+static int judge_positions(const struct mring_layout *layout, uint64_t pos)
+{
+    if (!mring_mpmc_is_apart(layout))
+        return MRING_CORRUPT;
+    /* S1, pairs with itself. */
+    uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, true, pos));
+    return mring_mpmc_is_current(layout, pos, word) ? 0 : MRING_CORRUPT;
+}
+
 /* How things stand for a producer: 0, or the answer of mring_mpmc_reserve_wait(). */
 static int look_for_room(struct mring_mpmc_end *producer, uint64_t span)
 {
     const struct mring_layout *layout = &producer->layout;
-    uint64_t wanted = (write_pos_of(producer) & ~MRING_POS_CLOSED) + span - capacity_of(layout);
-    uint64_t free_pos = look_for_free(layout, wanted);
-    uint64_t pos = write_pos_of(producer); /* which, read after free_pos, is not behind it */
 
-    if (pos & MRING_POS_CLOSED)
-        return MRING_CLOSED;
-    if (pos - free_pos > capacity_of(layout))
-        /* Records that were skipped to may be free before write_pos has passed them: again. */
-        return layout->mode & MRING_SKIP_STALLED ? 0 : MRING_CORRUPT;
-    producer->limit = free_pos + capacity_of(layout);
-    mring_counter_raise(&producer->counters.high_water, pos - free_pos);
-    return mring_mpmc_has_room(producer, pos, span) ? 0 : MRING_TIMED_OUT;
+    for (;;) {
+        uint64_t pos = write_pos_of(producer);
+        if (pos & MRING_POS_CLOSED)
+            return MRING_CLOSED;
+        uint64_t free_pos = look_for_free(layout, pos + span - capacity_of(layout));
+        uint64_t used = pos - free_pos;
+        if (used <= capacity_of(layout)) {
+            producer->limit = free_pos + capacity_of(layout);
+            mring_counter_raise(&producer->counters.high_water, used);
+            if (mring_mpmc_has_room(producer, pos, span))
+                return 0;
+        }
+        /* If others have gone on meanwhile, this may never have been so. */
+        if (write_pos_of(producer) == pos)
+            return used <= capacity_of(layout) ? MRING_TIMED_OUT : judge_positions(layout, pos);
+    }
 }
 
 bool mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span)
@@ -359,54 +444,52 @@ int mring_mpmc_why_no_room(struct mring_mpmc_end *producer)
 }
 
 /*
- * A single producer has not reserved it for anybody to see, but may have written there. Others have
- * to leave a record that is nobody's. Relaxed: P3, at the record before, publishes it.
+ * Give up what was reserved at [pos, end). A single producer has not reserved it for anybody to
+ * see, but may have written there. Where stalled producers are skipped, it is free at once, and
+ * nobody will release it: so this has to see to the words that follow.
  */
+static void give_up(const struct mring_layout *layout, uint64_t pos, uint64_t end)
+{
+    uint64_t second = pos + mring_mpmc_granule(layout);
+
+    mring_alias_barrier(); /* what was written through the second copy is the same bytes */
+    if (layout->mode & MRING_SINGLE_PRODUCER) {
+        mring_mpmc_scrub(layout, false, second, end, 0);
+    } else if (mring_mpmc_is_apart(layout)) {
+        mring_mpmc_scrub(layout, true, second, end, capacity_of(layout));
+        /* P3, pairs with C2 and R1. */
+        mring_store_release_u64(
+            mring_mpmc_word(layout, true, pos),
+            mring_mpmc_make(layout, pos, MRING_STATE_FREE, (end - pos) >> layout->granule_shift));
+    } else {
+        discard(layout, pos, end);
+    }
+}
+
 void mring_mpmc_cut(struct mring_mpmc_end *producer, uint64_t end)
 {
     const struct mring_layout *layout = &producer->layout;
-    bool apart = mring_mpmc_is_apart(layout);
-    uint64_t rest = producer->pos + producer->span - end;
 
-    /* What was written through the second copy is the same bytes. */
-    mring_alias_barrier();
+    /* The first word of the rest may be bytes of a single producer, too. */
     if (layout->mode & MRING_SINGLE_PRODUCER)
-        mring_mpmc_scrub(layout, apart, end, end + rest, 0);
-    else if (apart)
-        mring_store_relaxed_u64(
-            mring_mpmc_word(layout, apart, end),
-            mring_mpmc_make(layout, end, MRING_STATE_FREE, rest >> layout->granule_shift));
-    else
-        mring_store_relaxed_u64(
-            mring_mpmc_word(layout, apart, end),
-            mring_mpmc_make(layout, end, MRING_STATE_TAKEN, rest - mring_mpmc_head(apart)));
+        mring_mpmc_scrub(layout, false, end, end + mring_mpmc_granule(layout), 0);
+    give_up(layout, end, producer->pos + producer->span);
 }
 
 void mring_mpmc_abort(struct mring_mpmc_end *producer)
 {
     const struct mring_layout *layout = &producer->layout;
-    bool apart = mring_mpmc_is_apart(layout);
-    uint64_t pos = producer->pos, span = producer->span;
 
-    assert(span != 0 && "reserve comes before abort");
+    assert(producer->span != 0 && "reserve comes before abort");
 
     mring_guard_enter(&producer->guard);
     mring_guard_commit(&producer->guard, 0);
+    give_up(layout, producer->pos, producer->pos + producer->span);
     producer->span = 0;
-    mring_alias_barrier();
-    if (layout->mode & MRING_SINGLE_PRODUCER) {
-        mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), pos + span, 0);
-    } else {
-        uint64_t word =
-            apart ? mring_mpmc_make(layout, pos, MRING_STATE_FREE, span >> layout->granule_shift)
-                  : mring_mpmc_make(layout, pos, MRING_STATE_TAKEN, span - mring_mpmc_head(apart));
-        /* P3, pairs with C2, or R1. */
-        mring_store_release_u64(mring_mpmc_word(layout, apart, pos), word);
-        if (mring_mpmc_is_awaited(layout, layout->read_side))
-            mring_mpmc_wake(producer, MRING_READ_END, 1);
-        if (apart && mring_mpmc_is_awaited(layout, layout->write_side))
-            mring_mpmc_wake(producer, MRING_WRITE_END, MRING_WAKE_ALL);
-    }
+    if (mring_mpmc_is_awaited(layout, layout->read_side))
+        mring_mpmc_wake(producer, MRING_READ_END, 1);
+    if (mring_mpmc_is_apart(layout) && mring_mpmc_is_awaited(layout, layout->write_side))
+        mring_mpmc_wake(producer, MRING_WRITE_END, MRING_WAKE_ALL);
     mring_guard_leave(&producer->guard);
 }
 
@@ -440,16 +523,6 @@ struct fit {
     uint64_t least, most;
 };
 
-/*
- * Whether there is something at `pos` that is no record: TAKEN; or FREE, which a single consumer
- * released out of order before its successor came.
- */
-static bool is_nobodys(const struct mring_layout *layout, uint64_t pos, uint64_t word)
-{
-    return mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN) ||
-           (mring_mpmc_is(layout, pos, word, MRING_STATE_FREE) && mring_mpmc_length(word) > 0);
-}
-
 /* A claim is no longer than what a word can tell of when it is released. */
 #define CLAIM_BYTES_MAX MRING_LENGTH_MAX
 
@@ -478,7 +551,7 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
                 if (guess < fit->least || guess > fit->most)
                     break;
                 span = mring_mpmc_span(layout, false, guess);
-            } else if (is_nobodys(layout, end, word)) {
+            } else if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
                 end += mring_mpmc_word_span(layout, false, word);
                 continue;
             } else {
@@ -516,6 +589,11 @@ static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim
 
     for (;;) {
         uint64_t end = walk(layout, pos, most, fit, &count);
+        if (end == pos && mring_mpmc_read_pos(consumer) != pos) {
+            /* Others have gone on: this may never have been so. */
+            pos = mring_mpmc_read_pos(consumer);
+            continue;
+        }
         if (end == pos) {
             again = again && holds_off(consumer, pos);
             if (!again) {
@@ -563,13 +641,6 @@ void mring_mpmc_release_single(struct mring_mpmc_end *consumer, uint64_t pos, ui
         publish_released(consumer);
 }
 
-static bool is_closed(const struct mring_layout *layout)
-{
-    /* C5, pairs with P4: write_pos does not move any more. */
-    return mring_load_acquire_u64(&layout->write_side->closed) != 0 ||
-           mring_load_acquire_u64(&layout->read_side->closed) != 0;
-}
-
 /* Whether the ring is closed, and all that was reserved before lies below `pos`. */
 static bool ends_at(const struct mring_layout *layout, uint64_t pos)
 {
@@ -592,7 +663,7 @@ static int look_at(struct mring_mpmc_end *consumer, uint64_t pos, size_t room, s
     /* C2, pairs with P3. */
     uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
 
-    if (is_nobodys(layout, pos, word))
+    if (mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN))
         return 0;
     if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY)) {
         size_t length = (size_t)mring_mpmc_length(word);
@@ -829,7 +900,8 @@ static int look_over(struct mring_mpmc_end *consumer, size_t room, size_t *size)
 
 /*
  * Who published woke no more consumers than there were records, and these may have found in front
- * of them one that was not committed yet. So whoever claims looks whether there is more.
+ * of them one that was not committed yet. So whoever claims looks whether there is more, or if it
+ * was the last one of all.
  */
 void mring_mpmc_pass_on(struct mring_mpmc_end *consumer, uint64_t pos)
 {
@@ -842,9 +914,10 @@ void mring_mpmc_pass_on(struct mring_mpmc_end *consumer, uint64_t pos)
     } else {
         /* C2, pairs with P3; but nothing is read on the strength of it. */
         word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
-        more = mring_mpmc_is(layout, pos, word, MRING_STATE_READY) || is_nobodys(layout, pos, word);
+        more = mring_mpmc_is(layout, pos, word, MRING_STATE_READY) ||
+               mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN);
     }
-    if (more)
+    if (more || is_closed(layout))
         mring_mpmc_wake(consumer, MRING_READ_END, 1);
 }
 
@@ -987,6 +1060,7 @@ static struct waiter waiter_for(struct attempt *attempt, int (*look)(void *, siz
 static int wait_for(struct attempt *attempt, int (*look)(void *, size_t), size_t size,
                     int64_t timeout_ns)
 {
+    const struct mring_layout *layout = &attempt->member->layout;
     struct waiter waiter = waiter_for(attempt, look, size);
 
     mring_guard_enter(&attempt->member->guard);
@@ -994,6 +1068,9 @@ static int wait_for(struct attempt *attempt, int (*look)(void *, size_t), size_t
     int err = look(attempt, size);
     if (err == MRING_TIMED_OUT)
         err = mring_waiter_wait(&waiter, timeout_ns);
+    /* This one was perhaps woken for the record; another one may have room for it. */
+    if (err == MRING_TOO_LARGE && mring_mpmc_is_awaited(layout, layout->read_side))
+        mring_mpmc_wake(attempt->member, MRING_READ_END, 1);
     mring_guard_leave(&attempt->member->guard);
     return err;
 }

@@ -122,15 +122,15 @@ __attribute__((no_sanitize("thread"), noinline, unused)) static uint64_t mring_l
     return *(const volatile uint64_t *)&word->value;
 }
 
-MRING_INTERNAL uint64_t mring_look_acquire_u64(mring_atomic_u64 *word)
+MRING_INTERNAL uint64_t mring_look_acquire_u64(const mring_atomic_u64 *word)
 {
     uint64_t value = mring_load_unwatched_u64(word);
 
-    __tsan_acquire(word);
+    __tsan_acquire((void *)(uintptr_t)word);
     return value;
 }
 #else
-MRING_INTERNAL uint64_t mring_look_acquire_u64(mring_atomic_u64 *word)
+MRING_INTERNAL uint64_t mring_look_acquire_u64(const mring_atomic_u64 *word)
 {
     return __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
 }

@@ -33,8 +33,10 @@
  *
  *   - FIFO by reservation: records come out in the order in which their room was reserved, whatever
  *     the order of the commits. What one producer pushes in turn comes out in turn.
- *   - What a call answers was true at some moment of the call, but for one case: "empty" means that
- *     the next record in order is not committed. Later ones may be (see MRING_SKIP_STALLED).
+ *   - What a call answers was true at some moment of the call. "Empty" means that the next record
+ *     in order is not committed; later ones may be (see MRING_SKIP_STALLED). "Full" means that what
+ *     has come back in the order of the ring does not suffice; what was given up comes back when
+ *     consumers have passed it.
  *   - A record is never split, and starts at a multiple of 8 bytes: 8 above one of the granule, or
  *     at one of the granule with MRING_SKIP_STALLED.
  *   - No wake-up is lost, and no more consumers are woken than there are records.
@@ -94,8 +96,9 @@
  *                                                     read bytes, scrub (relaxed)
  *     [R1 load_acquire(word)        <------------  C4 store_release(word FREE)]
  *     [R2 cas_acq_rel(free_pos), read by P1]
- *      P4 or_release(write_pos, closed); store_release(closed) -----> C5 load_acquire(closed),
- *                                                     then write_pos, or C2, again
+ *      P4 or_relaxed(write_pos, 1)
+ *         cas_acq_rel(closed)       ------------>  C5 load_acquire(closed),
+ *                                                     then write_pos, or C2 again
  *
  *   P3 -> C2  the bytes of the record are complete before it is seen.
  *   C3 -> C1  a consumer that learns from another one how far they are also sees what that one saw:
@@ -109,12 +112,17 @@
  *             from is outdated. Then the compare-and-swap of C3, or R2, fails.
  *   P4 -> C5  who sees the ring closed sees what was reserved before: drain that, then the end.
  *
- * With MRING_SKIP_STALLED, S1 compare-and-swaps the word at write_pos to BUSY: that is the
- * reservation, and whoever finds it there moves write_pos on. S2 compare-and-swaps READY to TAKEN.
- * read_pos only says where to begin to look. Both positions are hints, and a word stands apart and
- * is written only for the position that it is meant for, so that its value alone proves what it
- * says. S3: a reservation looks at `closed` after S1, and a consumer at the words after `closed`,
- * all sequentially consistent, so that one of them sees the other.
+ * With MRING_SKIP_STALLED, the words stand apart, and each is written only for a position at which
+ * a record begins: so a value of the right lap proves by itself what it says, however outdated the
+ * position that led there is. S1 compare-and-swaps the word at write_pos to BUSY, and then
+ * write_pos, which whoever comes by may do: so nobody waits for who stopped in between, and what
+ * write_pos had not passed when the ring was closed was not reserved. S2 compare-and-swaps a word
+ * from READY to TAKEN. read_pos is a hint where the first record is that is not taken. A consumer
+ * passes a BUSY record only if it is still BUSY after C2 has seen a later one READY: so it is
+ * another producer's, and what one producer pushes in turn comes out in turn.
+ *
+ *   S1 -> S1  who reserves behind a record makes its word visible along with his own: consumers
+ *             that are to find his have to walk over it.
  *
  * How it is fast. A word and its bytes share a line, so a small record costs one transfer of a
  * line, where a ring of positions costs two. What is free is kept in each producer's handle and
@@ -123,11 +131,10 @@
  * pushed, by one compare-and-swap. Lines are fetched for writing ahead of a compare-and-swap, which
  * waits for all stores before it. Consumers hold off as in the byte ring (struct mring_hold).
  *
- * The rules are checked under RC11 and IMM for every mode: tests/model/mpmc.c, mpmc_skip.c,
- * mpmc_close.c and mpmc_wait.c. Words with a lap are from Vyukov's bounded queue (2010), one word
- * for reservation and commit from Aeron's log buffers; batched claims by one compare-and-swap from
- * DPDK's rte_ring; that positions in the tail of a queue may lag behind and anybody moves them on
- * from Michael and Scott (1996).
+ * The rules are checked under RC11 and IMM for every mode: tests/model/mpmc.c, mpmc_close.c and
+ * mpmc_wait.c. Words with a lap are from Vyukov's bounded queue (2010), one word for reservation
+ * and commit from Aeron's log buffers, claims of several by one compare-and-swap from DPDK's
+ * rte_ring; that a position lags behind and anybody moves it on, from Michael and Scott (1996).
  */
 #ifndef MRING_MPMC_H
 #define MRING_MPMC_H
@@ -230,7 +237,7 @@ MRING_API int mring_mpmc_open(struct mring_mpmc *ring, const struct mring_args *
  *
  *   member    written on success only; it must not move while it is used
  *   errors    busy     the mode allows one at that end, and one of this process has joined
- *             corrupt  the positions contradict themselves
+ *             corrupt  (a single producer) the records contradict the positions
  *   thread    any, at any time. Where the mode allows one at that end, after the last call of the
  *             one before, whichever process that was in; wait-free: a producer that follows another
  *             one looks at all records in the ring, and all room
@@ -253,9 +260,9 @@ MRING_API void mring_mpmc_leave(struct mring_mpmc_end *member);
  * that nobody may be there to read.
  *
  *   status    0, or any number that tells the other side why
- *   thread    any; lock-free. With a single producer, the write end is closed by its thread; when
- *             another thread closes the read end, the one record that it is pushing may be
- *             delivered after MRING_EOF
+ *   thread    any; lock-free. What a single producer has reserved, nobody sees: so the write end
+ *             is closed by its thread, with nothing reserved; and when another thread closes the
+ *             read end, the one record that it is pushing may be delivered after MRING_EOF
  */
 MRING_API void mring_mpmc_close(struct mring_mpmc *ring, enum mring_end end, uint32_t status);
 
@@ -289,10 +296,11 @@ MRING_API int mring_mpmc_destroy(struct mring_mpmc *ring);
 MRING_API int mring_mpmc_tune(struct mring_mpmc_end *member, const struct mring_tuning *tuning);
 
 /*
- * What an end has seen and done; each number is right by itself. `bytes` is the position of its
- * side as it is published: where the mode allows one producer, that of the consumers.
+ * What an end has seen and done; each number is right by itself. `bytes` is how far all members at
+ * its end are together: what was reserved, or, of a single producer, committed; what was claimed,
+ * or, by a single consumer, released; with MRING_SKIP_STALLED, about.
  *
- *   thread    any that may look at the end; wait-free
+ *   thread    the end's own; wait-free
  */
 MRING_API void mring_mpmc_stats(const struct mring_mpmc_end *member, struct mring_stats *stats);
 
@@ -435,7 +443,8 @@ MRING_API int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer,
  *
  *   fd        an eventfd with O_NONBLOCK and without EFD_SEMAPHORE, the caller's, open for as long
  *             as it is set; less than 0: none any more. A process in which members of the other
- *             end are has to be sent the descriptor, and sets it there
+ *             end are, or other consumers, or that may close the ring, has to be sent the
+ *             descriptor, and sets it there
  *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is no eventfd
  *             >0           the system's code: EBADF
  *   thread    any, while no other thread uses the ring
@@ -833,11 +842,11 @@ MRING_INTERNAL void mring_mpmc_give_back(struct mring_mpmc_end *consumer, bool a
 {
     const struct mring_layout *layout = &consumer->layout;
 
-    mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
     if (layout->mode & MRING_SINGLE_CONSUMER) {
         mring_mpmc_release_single(consumer, pos, end);
         return;
     }
+    mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
     /* C4, pairs with R1: the bytes have been read and may be overwritten. */
     mring_store_release_u64(
         mring_mpmc_word(layout, apart, pos),
@@ -919,13 +928,16 @@ MRING_INTERNAL bool mring_mpmc_pop_record(struct mring_mpmc_end *consumer, uint6
         consumer->pos = end;
         if (length > 0)
             memcpy(buffer, mring_mpmc_bytes(layout, false, pos), length);
-        mring_mpmc_scrub(layout, false, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
-        if (mring_batch_is_due(&consumer->batch, end)) {
-            /* C4, pairs with P1: the bytes have been read and may be overwritten. */
-            mring_store_release_u64(&layout->read_side->pos, end);
-            if (mring_mpmc_is_awaited(layout, layout->write_side))
-                mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
+        if (!MRING_LIKELY(consumer->batch.bytes == 0)) {
+            consumer->span = end - pos;
+            mring_mpmc_release_single(consumer, pos, end);
+            return true;
         }
+        mring_mpmc_scrub(layout, false, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
+        /* C4, pairs with P1: the bytes have been read and may be overwritten. */
+        mring_store_release_u64(&layout->read_side->pos, end);
+        if (mring_mpmc_is_awaited(layout, layout->write_side))
+            mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
         return true;
     }
     if (!MRING_LIKELY(mring_mpmc_take(consumer, &pos, end)))

@@ -5,8 +5,8 @@
  * Checked: when the consumer is told that it is at the end, all that was committed has come out,
  * and nothing comes afterwards; and after the close, sooner or later, it is told so.
  *
- * Options: MODE, as in mpmc.c; PUSHES, 2. With a single producer, the write end is closed by that one, after
- * its pushes; otherwise by a thread of its own.
+ * Options: MODE, as in mpmc.c; PUSHES, by default 2. With a single producer, the write end is
+ * closed by that one, after its pushes; otherwise by a thread of its own.
  *
  * Controls that must fail, with a single producer: BREAK_P4, BREAK_C5. With several, write_pos
  * itself says whether it is final.
