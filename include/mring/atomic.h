@@ -116,16 +116,17 @@ MRING_INTERNAL void mring_or_relaxed_u64(mring_atomic_u64 *word, uint64_t bits)
 #ifdef MRING_UNDER_TSAN
 void __tsan_acquire(void *address);
 
-__attribute__((no_sanitize("thread"), noinline, unused)) static uint64_t mring_load_unwatched_u64(
-    const mring_atomic_u64 *word)
-{
-    return *(const volatile uint64_t *)&word->value;
-}
-
 MRING_INTERNAL uint64_t mring_look_acquire_u64(const mring_atomic_u64 *word)
 {
-    uint64_t value = mring_load_unwatched_u64(word);
+    uint64_t value;
 
+#if defined(__x86_64__)
+    __asm__ __volatile__("mov %1, %0" : "=r"(value) : "m"(word->value) : "memory");
+#elif defined(__aarch64__)
+    __asm__ __volatile__("ldar %0, %1" : "=r"(value) : "Q"(word->value) : "memory");
+#else
+    value = __atomic_load_n(&word->value, __ATOMIC_ACQUIRE); /* it will report what is no race */
+#endif
     __tsan_acquire((void *)(uintptr_t)word);
     return value;
 }
