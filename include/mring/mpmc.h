@@ -39,7 +39,8 @@
  *     consumers have passed it.
  *   - A record is never split, and starts at a multiple of 8 bytes: 8 above one of the granule, or
  *     at one of the granule with MRING_SKIP_STALLED.
- *   - No wake-up is lost, and no more consumers are woken than there are records.
+ *   - No wake-up is lost; and a publication wakes no more consumers than it has records, a claim
+ *     one more if it leaves some.
  *   - Whatever the bytes of records are, they are never taken for the ring's own words.
  *
  * Progress. Calls that don't wait never sleep and never spin for what another thread has to do.
@@ -57,7 +58,8 @@
  *   a producer between reserve and commit, or within push: its record, and those behind it, are not
  *      delivered until it goes on; so the ring gets full. With MRING_SKIP_STALLED the records
  *      behind it are delivered, out of order with this one alone; but its room, and the room of all
- *      that follows, comes back only when it goes on. So as much as the capacity can still pass it.
+ *      that follows, comes back only when it goes on. So as much as the capacity can still pass it,
+ *      and each claim looks at the words of all that has passed, one after the other.
  *   a consumer between claim and release, or within pop: nobody is held up but by the room, as
  *      above. With MRING_SINGLE_CONSUMER, a consumer that does not call is one that does not call.
  *
@@ -329,7 +331,8 @@ MRING_INLINE void *mring_mpmc_reserve(struct mring_mpmc_end *producer, size_t si
 MRING_INLINE void mring_mpmc_commit(struct mring_mpmc_end *producer, size_t size);
 
 /*
- * Give the reservation up: there will be no such record.
+ * Give the reservation up: there will be no such record. Its room comes back like that of a record
+ * which consumers pass without seeing it; that of a single producer at once.
  *
  *   thread    as commit
  */
@@ -379,8 +382,8 @@ MRING_API int mring_mpmc_push_wait(struct mring_mpmc_end *producer, const void *
  * Claim up to `most` records, as many as are there in a row: from now on they are this consumer's
  * alone. Returns their number, 0 if there is none now.
  *
- * Then next() gives them one by one, with the size of each in *size, and NULL after the last. They
- * stay where they are until release() gives all of them back. A consumer may have several claims,
+ * Then next() gives them one by one, with the size of each in *size, and NULL and 0 after the last.
+ * They stay where they are until release() gives all of them back. A consumer may have several claims,
  * and release them in any order; room comes back in the order of the ring.
  *
  *   claim     written if there are any
@@ -872,6 +875,7 @@ MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct
             return mring_mpmc_bytes(layout, apart, pos);
         }
     }
+    *size = 0;
     return NULL;
 }
 

@@ -264,7 +264,7 @@ Test(mring_mpmc_open, takes_granule_and_record_max_from_the_ring_and_not_from_th
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const char *tagname = support_tagname("ring");
         struct mring_args args = { .tagname = tagname,
-                                   .capacity = smallest(),
+                                   .capacity = mring_capacity(1 << 20, 0),
                                    .flags = rows[i].mode,
                                    .granule = rows[i].granule,
                                    .record_max = rows[i].record_max };
@@ -281,6 +281,10 @@ Test(mring_mpmc_open, takes_granule_and_record_max_from_the_ring_and_not_from_th
         cr_expect_eq(mring_mpmc_record_bytes(&ring, 1), rows[i].granule, "row %zu", i);
         cr_expect_eq(mring_mpmc_record_bytes(&other, 1), rows[i].granule, "row %zu", i);
         cr_expect_eq(mring_mpmc_record_bytes(&plain, 1), rows[i].granule, "row %zu", i);
+        if (rows[i].mode == MRING_SKIP_STALLED)
+            cr_expect_geq(plain.layout.data - plain.layout.words,
+                          (ptrdiff_t)(mring_mpmc_capacity(&plain) / rows[i].granule * 8),
+                          "row %zu: a word per granule", i);
         mring_mpmc_destroy(&ring);
         mring_mpmc_destroy(&other);
         mring_mpmc_destroy(&plain);

@@ -1991,38 +1991,6 @@ Test(mring_mpmc_wait, delivers_everything_where_nobody_sleeps, .timeout = 60)
         expect_exchange(several[i] | MRING_NOWAIT, 0, 300);
 }
 
-/* ---- stats ----------------------------------------------------------------------------------- */
-
-static void *push_in_thread(void *context)
-{
-    struct mring_mpmc_end *out = context;
-
-    for (uint64_t i = 0; i < 50; i++)
-        push(out, i);
-    return NULL;
-}
-
-Test(mring_mpmc_stats, may_be_read_by_a_thread_that_does_not_use_the_end, .timeout = 20)
-{
-    for (size_t i = 0; i < LENGTH(modes); i++) {
-        struct mring_mpmc ring;
-        struct mring_mpmc_end out;
-        struct mring_stats stats;
-        pthread_t thread;
-        new_records(&ring, modes[i]);
-        join(&ring, &out, MRING_WRITE_END);
-        cr_assert_eq(pthread_create(&thread, NULL, push_in_thread, &out), 0);
-
-        for (int j = 0; j < 100; j++)
-            mring_mpmc_stats(&out, &stats);
-
-        pthread_join(thread, NULL);
-        mring_mpmc_stats(&out, &stats);
-        cr_expect_eq(stats.sleeps, 0, "mode %#x", modes[i]);
-        mring_mpmc_destroy(&ring);
-    }
-}
-
 /* ---- set_eventfd ----------------------------------------------------------------------------- */
 
 static const enum mring_end ends[] = { MRING_READ_END, MRING_WRITE_END };
