@@ -383,8 +383,8 @@ MRING_API int mring_mpmc_push_wait(struct mring_mpmc_end *producer, const void *
  * alone. Returns their number, 0 if there is none now.
  *
  * Then next() gives them one by one, with the size of each in *size, and NULL and 0 after the last.
- * They stay where they are until release() gives all of them back. A consumer may have several claims,
- * and release them in any order; room comes back in the order of the ring.
+ * They stay where they are until release() gives all of them back. A consumer may have several
+ * claims, and release them in any order; room comes back in the order of the ring.
  *
  *   claim     written if there are any
  *   most      1 or more
