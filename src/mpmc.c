@@ -36,8 +36,19 @@ static void start(struct mring_mpmc *ring, const struct mmap *map, const struct 
                     .write_side = mring_ring_part(map, header, header->write_side_offset),
                     .read_side = mring_ring_part(map, header, header->read_side_offset) },
         .fds = { -1, -1 },
+        .process = { mring_os_process() },
         .map = *map,
     };
+}
+
+/*
+ * Whether a position is one at which a record may begin: then its word is aligned. That they do not
+ * contradict each other is seen where they are used; here they may be moving.
+ */
+static bool is_position(const struct mring_layout *layout, const mring_atomic_u64 *word)
+{
+    /* Relaxed: no byte is touched on the strength of it. */
+    return (mring_load_relaxed_u64(word) & ~MRING_POS_CLOSED & layout->granule_mask) == 0;
 }
 
 int mring_mpmc_create(struct mring_mpmc *ring, const struct mring_args *args)
@@ -55,11 +66,20 @@ int mring_mpmc_open(struct mring_mpmc *ring, const struct mring_args *args)
 {
     struct ring_header header;
     struct mmap map = { 0 };
+    struct mring_mpmc result;
     int err = mring_ring_open(&map, &header, RING_KIND_MPMC, args);
 
-    if (err == 0)
-        start(ring, &map, &header);
-    return err;
+    if (err != 0)
+        return err;
+    start(&result, &map, &header);
+    if (!is_position(&result.layout, &result.layout.write_side->pos) ||
+        !is_position(&result.layout, &result.layout.write_side->free_pos) ||
+        !is_position(&result.layout, &result.layout.read_side->pos)) {
+        mmap_free(&map);
+        return MRING_CORRUPT;
+    }
+    *ring = result;
+    return 0;
 }
 
 int mring_mpmc_destroy(struct mring_mpmc *ring)
@@ -191,6 +211,13 @@ int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum
         .hold = mring_ring_hold(0),
     };
 
+    /* After a fork(), those that had joined before are in another process. Relaxed: these are only
+       numbers. */
+    if (mring_load_relaxed_u32(&ring->process) != mring_os_process()) {
+        mring_store_relaxed_u32(&ring->joined[MRING_WRITE_END], 0);
+        mring_store_relaxed_u32(&ring->joined[MRING_READ_END], 0);
+        mring_store_relaxed_u32(&ring->process, mring_os_process());
+    }
     /* Release, for nothing: this only counts. */
     if (mring_add_release_u32(&ring->joined[end], 1) > 0 && has_one_member(layout, end)) {
         mring_add_release_u32(&ring->joined[end], UINT32_MAX);
@@ -200,7 +227,7 @@ int mring_mpmc_join(struct mring_mpmc *ring, struct mring_mpmc_end *member, enum
     if (end == MRING_READ_END) {
         /* C1, pairs with C3, or with C4 of the predecessor. */
         result.pos = mring_load_acquire_u64(&layout->read_side->pos);
-        result.seen = result.batch.published = result.pos;
+        result.seen = result.published = result.batch.published = result.pos;
         if (has_one_member(layout, end))
             take_read_end(&result);
     } else if (has_one_member(layout, end)) {
@@ -254,11 +281,10 @@ void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers, uin
 static void publish_released(struct mring_mpmc_end *consumer)
 {
     const struct mring_layout *layout = &consumer->layout;
-    /* Relaxed: this consumer alone writes it. */
-    uint64_t before = mring_load_relaxed_u64(&layout->read_side->pos);
     uint64_t now = consumer->pos - consumer->span;
 
-    mring_mpmc_scrub(layout, false, before, now, capacity_of(layout));
+    mring_mpmc_scrub(layout, false, consumer->published, now, capacity_of(layout));
+    consumer->published = now;
     /* C4, pairs with P1: the bytes have been read and may be overwritten. */
     mring_store_release_u64(&layout->read_side->pos, now);
     if (mring_mpmc_is_awaited(layout, layout->write_side))
@@ -390,19 +416,6 @@ static uint64_t look_for_free(const struct mring_layout *layout, uint64_t wanted
     return reclaim(layout, wanted);
 }
 
-/*
- * What it means that more is in use than the ring holds: the positions contradict each other; or,
- * where stalled producers are skipped, a record is free already that write_pos has not passed yet.
- */
-static int judge_positions(const struct mring_layout *layout, uint64_t pos)
-{
-    if (!mring_mpmc_is_apart(layout))
-        return MRING_CORRUPT;
-    /* S1, pairs with itself. */
-    uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, true, pos));
-    return mring_mpmc_is_current(layout, pos, word) ? 0 : MRING_CORRUPT;
-}
-
 /* How things stand for a producer: 0, or the answer of mring_mpmc_reserve_wait(). */
 static int look_for_room(struct mring_mpmc_end *producer, uint64_t span)
 {
@@ -422,7 +435,7 @@ static int look_for_room(struct mring_mpmc_end *producer, uint64_t span)
         }
         /* If others have gone on meanwhile, this may never have been so. */
         if (write_pos_of(producer) == pos)
-            return used <= capacity_of(layout) ? MRING_TIMED_OUT : judge_positions(layout, pos);
+            return used <= capacity_of(layout) ? MRING_TIMED_OUT : MRING_CORRUPT;
     }
 }
 
@@ -452,7 +465,6 @@ static void give_up(const struct mring_layout *layout, uint64_t pos, uint64_t en
 {
     uint64_t second = pos + mring_mpmc_granule(layout);
 
-    mring_alias_barrier(); /* what was written through the second copy is the same bytes */
     if (layout->mode & MRING_SINGLE_PRODUCER) {
         mring_mpmc_scrub(layout, false, second, end, 0);
     } else if (mring_mpmc_is_apart(layout)) {
@@ -511,7 +523,7 @@ uint64_t mring_mpmc_reserve_n(struct mring_mpmc_end *producer, uint64_t span, si
         uint64_t room = producer->limit - write_pos;
         bool none = (write_pos & MRING_POS_CLOSED) || room > capacity_of(layout);
         uint64_t fewer = none ? 0 : room / span;
-        *count = fewer < *count ? (size_t)fewer : *count - 1;
+        *count = fewer < *count ? (size_t)fewer : *count / 2;
     }
     return pos;
 }
@@ -523,10 +535,13 @@ struct fit {
     uint64_t least, most;
 };
 
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A claim is no longer than what a word can tell of when it is released. */
 #define CLAIM_BYTES_MAX MRING_LENGTH_MAX
-
-static const struct fit any_size = { 0, MRING_LENGTH_MAX };
 
 /*
  * Walk over what was committed from `pos` on: up to `most` records that fit, and what is no record
@@ -630,7 +645,7 @@ void mring_mpmc_release_single(struct mring_mpmc_end *consumer, uint64_t pos, ui
             mring_mpmc_make(layout, pos, MRING_STATE_FREE, (end - pos) >> layout->granule_shift));
         return;
     }
-    while (end != consumer->pos) {
+    while ((int64_t)(consumer->pos - end) > 0) {
         uint64_t word = mring_load_relaxed_u64(mring_mpmc_word(layout, false, end));
         if (!mring_mpmc_is(layout, end, word, MRING_STATE_FREE))
             break;
@@ -642,18 +657,37 @@ void mring_mpmc_release_single(struct mring_mpmc_end *consumer, uint64_t pos, ui
 }
 
 /* Whether the ring is closed, and all that was reserved before lies below `pos`. */
-static bool ends_at(const struct mring_layout *layout, uint64_t pos)
+static bool ends_at(const struct mring_mpmc_end *consumer, uint64_t pos)
 {
+    const struct mring_layout *layout = &consumer->layout;
+
     if (!is_closed(layout))
         return false;
     if (layout->mode & MRING_SINGLE_PRODUCER) {
-        /* C2, pairs with P3, and after C5: so nothing was missed. */
-        uint64_t word = mring_load_acquire_u64(mring_mpmc_word(layout, false, pos));
-        return !mring_mpmc_is_current(layout, pos, word);
+        /* C2, pairs with P3, and after C5: so nothing was missed. And C1 after C5: if others had
+           gone on, so far that this is an old place, that is seen. */
+        uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
+        return !mring_mpmc_is_current(layout, pos, word) && mring_mpmc_read_pos(consumer) == pos;
     }
     /* Relaxed: C5 has seen it. */
     uint64_t write_pos = mring_load_relaxed_u64(&layout->write_side->pos);
     return write_pos == (pos | MRING_POS_CLOSED);
+}
+
+/*
+ * What it means that the record at `pos`, which is there, is not claimed, for a consumer with so
+ * much room. No producer makes a record that is over the limit.
+ */
+static int judge_record(const struct mring_layout *layout, uint64_t word, size_t room, size_t *size)
+{
+    size_t length = (size_t)mring_mpmc_length(word);
+
+    if (length > layout->record_max)
+        return MRING_CORRUPT;
+    if (length <= room)
+        return 0;
+    *size = length;
+    return MRING_TOO_LARGE;
 }
 
 /* How things stand at `pos` for a consumer with so much room. */
@@ -665,14 +699,9 @@ static int look_at(struct mring_mpmc_end *consumer, uint64_t pos, size_t room, s
 
     if (mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN))
         return 0;
-    if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY)) {
-        size_t length = (size_t)mring_mpmc_length(word);
-        if (length <= room || mring_mpmc_read_pos(consumer) != pos)
-            return 0;
-        *size = length;
-        return MRING_TOO_LARGE;
-    }
-    return ends_at(layout, pos) ? MRING_EOF : MRING_TIMED_OUT;
+    if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY))
+        return mring_mpmc_read_pos(consumer) == pos ? judge_record(layout, word, room, size) : 0;
+    return ends_at(consumer, pos) ? MRING_EOF : MRING_TIMED_OUT;
 }
 
 /* ---- skipping -------------------------------------------------------------------------------- */
@@ -802,12 +831,17 @@ static bool find_ready(const struct mring_layout *layout, uint64_t *pos, uint64_
 static bool find_next(const struct mring_layout *layout, uint64_t *pos, uint64_t *word,
                       bool *stalled)
 {
-    uint64_t oldest = find_oldest(layout);
+    uint64_t oldest;
 
-    *stalled = false;
-    *pos = oldest;
-    if (!find_ready(layout, pos, oldest + capacity_of(layout), word, stalled))
-        return false;
+    do {
+        oldest = *pos = find_oldest(layout);
+        *stalled = false;
+        if (find_ready(layout, pos, oldest + capacity_of(layout), word, stalled))
+            break;
+        /* If others have gone on meanwhile, this may never have been so. */
+        if (find_oldest(layout) == oldest)
+            return false;
+    } while (true);
     while (*stalled) {
         uint64_t earlier = oldest, earlier_word;
         if (!find_ready(layout, &earlier, *pos, &earlier_word, stalled))
@@ -886,13 +920,8 @@ static int look_over(struct mring_mpmc_end *consumer, size_t room, size_t *size)
     uint64_t end = closed ? mring_load_relaxed_u64(&layout->write_side->pos) & ~MRING_POS_CLOSED
                           : pos + capacity_of(layout);
 
-    if (find_ready(layout, &pos, end, &word, &stalled)) {
-        size_t length = (size_t)mring_mpmc_length(word);
-        if (length <= room)
-            return 0;
-        *size = length;
-        return MRING_TOO_LARGE;
-    }
+    if (find_ready(layout, &pos, end, &word, &stalled))
+        return judge_record(layout, word, room, size);
     return closed && !stalled && pos == end ? MRING_EOF : MRING_TIMED_OUT;
 }
 
@@ -940,17 +969,22 @@ size_t mring_mpmc_claim(struct mring_mpmc_end *consumer, struct mring_claim *cla
     assert(consumer->end == MRING_READ_END && most >= 1);
 
     mring_guard_enter(&consumer->guard);
-    size_t count = claim_records(consumer, claim, most, &any_size);
+    size_t count =
+        claim_records(consumer, claim, most, &(struct fit){ 0, consumer->layout.record_max });
     mring_guard_leave(&consumer->guard);
     return count;
 }
 
-/* Copy out the one record of a claim, and release it. */
-static size_t copy_out(struct mring_mpmc_end *consumer, struct mring_claim *claim, void *buffer)
+/* Copy out the one record of a claim, and release it. The word is read again: a broken peer may
+   have changed it, but the buffer is not larger for that. */
+static size_t copy_out(struct mring_mpmc_end *consumer, struct mring_claim *claim, void *buffer,
+                       size_t room)
 {
     size_t size = 0;
     const void *bytes = mring_mpmc_next(consumer, claim, &size);
 
+    if (size > room)
+        size = room;
     if (size > 0)
         memcpy(buffer, bytes, size);
     mring_mpmc_give_back(consumer, mring_mpmc_is_apart(&consumer->layout), claim->pos, claim->end);
@@ -984,13 +1018,14 @@ int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t 
         uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
         size_t length = (size_t)mring_mpmc_length(word);
         if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY) && length <= room &&
-            mring_mpmc_pop_record(consumer, pos, buffer, length)) {
+            length <= layout->record_max && mring_mpmc_pop_record(consumer, pos, buffer, length)) {
             *size = length;
             return 0;
         }
     }
-    if (claim_records(consumer, &claim, 1, &(struct fit){ 0, room }) > 0) {
-        *size = copy_out(consumer, &claim, buffer);
+    if (claim_records(consumer, &claim, 1,
+                      &(struct fit){ 0, least_of(room, consumer->layout.record_max) }) > 0) {
+        *size = copy_out(consumer, &claim, buffer, room);
         return 0;
     }
     int err = look_for_record(consumer, room, size);
@@ -1030,13 +1065,15 @@ static int try_to_reserve(void *what, size_t size)
 static int try_to_claim(void *what, size_t room)
 {
     struct attempt *attempt = what;
+    struct mring_mpmc_end *consumer = attempt->member;
 
     do {
-        int err = look_for_record(attempt->member, room, attempt->size);
+        int err = look_for_record(consumer, room, attempt->size);
         if (err != 0)
             return err;
         attempt->count =
-            claim_records(attempt->member, attempt->claim, attempt->most, &(struct fit){ 0, room });
+            claim_records(consumer, attempt->claim, attempt->most,
+                          &(struct fit){ 0, least_of(room, consumer->layout.record_max) });
     } while (attempt->count == 0);
     return 0;
 }
@@ -1134,7 +1171,7 @@ int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer, size_t ro
 
     int err = wait_for(&attempt, try_to_claim, room, timeout_ns);
     if (err == 0)
-        *size = copy_out(consumer, &claim, buffer);
+        *size = copy_out(consumer, &claim, buffer, room);
     return err;
 }
 

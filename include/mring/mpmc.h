@@ -169,7 +169,8 @@ struct mring_layout {
 struct mring_mpmc {
     struct mring_layout layout;
     int fds[2]; /* by enum mring_end: signalled for those that poll; less than 0: none */
-    mring_atomic_u32 joined[2]; /* ends that have joined and not left */
+    mring_atomic_u32 joined[2]; /* ends that have joined and not left, in this process */
+    mring_atomic_u32 process;   /* the one in which they have */
     struct mmap map;
 };
 
@@ -193,6 +194,8 @@ struct mring_mpmc_end {
     uint64_t limit;
     /* A consumer: where it was when it last found nothing. */
     uint64_t seen;
+    /* A single consumer: what it has published. */
+    uint64_t published;
     struct mring_batch batch; /* of a single consumer */
     struct mring_hold hold;
     struct mring_spin spin;
@@ -592,7 +595,9 @@ MRING_INTERNAL uint64_t mring_mpmc_word_span(const struct mring_layout *layout, 
 MRING_INTERNAL void mring_mpmc_scrub(const struct mring_layout *layout, bool apart, uint64_t pos,
                                      uint64_t end, uint64_t ahead)
 {
-    for (; pos != end; pos += mring_mpmc_granule(layout)) {
+    /* Bytes may have been written through the second copy of the mirror. */
+    mring_alias_barrier();
+    for (; (int64_t)(end - pos) > 0; pos += mring_mpmc_granule(layout)) {
         mring_atomic_u64 *word = mring_mpmc_word(layout, apart, pos);
         uint64_t harmless =
             mring_mpmc_make(layout, pos + ahead - layout->mask - 1, MRING_STATE_FREE, 1);
@@ -647,7 +652,7 @@ MRING_INTERNAL bool mring_mpmc_is_awaited(const struct mring_layout *layout,
     enum mring_fencing fencing = (enum mring_fencing)layout->fencing;
 
     return fencing != MRING_FENCING_NONE && (mring_event_is_armed(&side->event, fencing) ||
-                                             mring_event_is_armed(&side->poll_event, fencing));
+                                             mring_event_is_armed_too(&side->poll_event));
 }
 
 /* ---- the producers' */
@@ -810,7 +815,7 @@ MRING_INLINE size_t mring_mpmc_push_n(struct mring_mpmc_end *producer, const voi
         /* P3, pairs with C2: all of them are complete. */
         mring_store_release_u64(mring_mpmc_word(layout, false, pos),
                                 mring_mpmc_make(layout, pos, MRING_STATE_READY, size));
-        mring_mpmc_notify(producer, (uint32_t)count);
+        mring_mpmc_notify(producer, count < MRING_WAKE_ALL ? (uint32_t)count : MRING_WAKE_ALL);
     }
     mring_guard_leave(&producer->guard);
     return count;
@@ -865,12 +870,13 @@ MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct
     bool apart = mring_mpmc_is_apart(layout);
     enum mring_state state = apart ? MRING_STATE_TAKEN : MRING_STATE_READY;
 
-    while (claim->next != claim->end) {
+    while ((int64_t)(claim->end - claim->next) > 0) {
         uint64_t pos = claim->next;
         /* Relaxed: C2 has seen it, and nobody else writes it now. */
         uint64_t word = mring_load_relaxed_u64(mring_mpmc_word(layout, apart, pos));
         claim->next += mring_mpmc_word_span(layout, apart, word);
-        if (MRING_LIKELY(mring_mpmc_state(word) == state)) {
+        if (MRING_LIKELY(mring_mpmc_state(word) == state) &&
+            MRING_LIKELY((int64_t)(claim->end - claim->next) >= 0)) {
             *size = (size_t)mring_mpmc_length(word);
             return mring_mpmc_bytes(layout, apart, pos);
         }
@@ -879,10 +885,24 @@ MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct
     return NULL;
 }
 
+/* For debug builds: whether a claim is not released yet, as far as its first word says. */
+MRING_INTERNAL bool mring_mpmc_is_claimed(const struct mring_mpmc_end *consumer,
+                                          const struct mring_claim *claim)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    /* Relaxed: if the claim is not released, nobody else writes it now. */
+    uint64_t word =
+        mring_load_relaxed_u64(mring_mpmc_word(layout, mring_mpmc_is_apart(layout), claim->pos));
+
+    return mring_mpmc_is(layout, claim->pos, word, MRING_STATE_READY) ||
+           mring_mpmc_is(layout, claim->pos, word, MRING_STATE_TAKEN);
+}
+
 MRING_INLINE void mring_mpmc_release(struct mring_mpmc_end *consumer,
                                      const struct mring_claim *claim)
 {
     assert(consumer->end == MRING_READ_END);
+    assert(mring_mpmc_is_claimed(consumer, claim) && "a claim is released once");
 
     mring_guard_enter(&consumer->guard);
     mring_mpmc_give_back(consumer, mring_mpmc_is_apart(&consumer->layout), claim->pos, claim->end);
@@ -905,11 +925,13 @@ MRING_INLINE size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elem
     if (count > 0) {
         /* Unless there is something between, one is right behind the other. */
         bool even = claim.end - claim.pos == count * span;
-        for (size_t i = 0; size > 0 && i < count; i++)
-            memcpy(element + i * size,
-                   MRING_LIKELY(even) ? mring_mpmc_bytes(layout, apart, claim.pos + i * span)
-                                      : mring_mpmc_next(consumer, &claim, &found),
-                   size);
+        for (size_t i = 0; size > 0 && i < count; i++) {
+            const void *bytes = mring_mpmc_bytes(layout, apart, claim.pos + i * span);
+            if (!MRING_LIKELY(even))
+                bytes = mring_mpmc_next(consumer, &claim, &found);
+            if (MRING_LIKELY(bytes != NULL))
+                memcpy(element + i * size, bytes, size);
+        }
         mring_mpmc_give_back(consumer, apart, claim.pos, claim.end);
     }
     mring_guard_leave(&consumer->guard);
@@ -938,6 +960,7 @@ MRING_INTERNAL bool mring_mpmc_pop_record(struct mring_mpmc_end *consumer, uint6
             return true;
         }
         mring_mpmc_scrub(layout, false, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
+        consumer->published = end;
         /* C4, pairs with P1: the bytes have been read and may be overwritten. */
         mring_store_release_u64(&layout->read_side->pos, end);
         if (mring_mpmc_is_awaited(layout, layout->write_side))
@@ -961,14 +984,14 @@ MRING_INLINE int mring_mpmc_pop(struct mring_mpmc_end *consumer, void *buffer, s
     assert(consumer->end == MRING_READ_END);
 
     const struct mring_layout *layout = &consumer->layout;
-    uint64_t pos = mring_mpmc_read_pos(consumer);
     int err = 0;
     mring_guard_enter(&consumer->guard);
+    uint64_t pos = mring_mpmc_read_pos(consumer);
     /*
      * C2, pairs with P3: the record is complete. The usual one has the size of the room: so the
      * processor need not wait for this word to know where the next one is.
      */
-    if (!mring_mpmc_is_apart(layout) && room <= MRING_LENGTH_MAX &&
+    if (!mring_mpmc_is_apart(layout) && room <= layout->record_max &&
         MRING_LIKELY(mring_look_acquire_u64(mring_mpmc_word(layout, false, pos)) ==
                      mring_mpmc_make(layout, pos, MRING_STATE_READY, room)) &&
         MRING_LIKELY(mring_mpmc_pop_record(consumer, pos, buffer, room)))

@@ -181,6 +181,13 @@ MRING_INTERNAL bool mring_event_is_armed(struct mring_event *event, enum mring_f
     return mring_load_acquire_u32(&event->arm) != mring_load_relaxed_u32(&event->ack);
 }
 
+/* The same for a further event, right after the first: one N1 does for both. */
+MRING_INTERNAL bool mring_event_is_armed_too(const struct mring_event *event)
+{
+    /* N2, as above. */
+    return mring_load_acquire_u32(&event->arm) != mring_load_relaxed_u32(&event->ack);
+}
+
 /* Whether waking the waiter makes sense at this position, if there is one. */
 MRING_INTERNAL bool mring_event_is_reached(struct mring_event *event, uint64_t pos)
 {
