@@ -7,6 +7,8 @@
  * A line is formatted in the ring's own memory: reserve as much as a line may take, print there,
  * and commit what that came to. The writer claims as many lines as are there, and writes them by
  * one writev() from where they are: between the caller's printf and the kernel no byte is copied.
+ * The price is room: what a line did not need comes back with the line, and no sooner. A log that
+ * would rather copy than drop prints to its stack, and pushes.
  *
  * When the disk is slower than the callers, the ring gets full. Then lines are dropped and counted,
  * and the writer says in the log how many are missing, where they are missing. Whoever must not

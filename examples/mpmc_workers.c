@@ -75,7 +75,8 @@ static void *work(void *argument)
         struct result result = { job->number, hash_of(job->text, size - sizeof *job) };
 
         mring_mpmc_release(&jobs, &claim);
-        mring_mpmc_push_wait(&results, &result, sizeof result, FOREVER);
+        if (mring_mpmc_push_wait(&results, &result, sizeof result, FOREVER) != 0)
+            break; /* nobody collects them any more */
     }
     mring_mpmc_leave(&jobs);
     mring_mpmc_leave(&results);
@@ -128,7 +129,12 @@ static int create_rings(struct pool *pool)
                                         .flags = MRING_SINGLE_CONSUMER };
     int err = mring_mpmc_create(&pool->jobs, &jobs);
 
-    return err != 0 ? err : mring_mpmc_create(&pool->results, &results);
+    if (err != 0)
+        return err;
+    err = mring_mpmc_create(&pool->results, &results);
+    if (err != 0)
+        mring_mpmc_destroy(&pool->jobs);
+    return err;
 }
 
 int main(int argc, char **argv)
@@ -160,9 +166,9 @@ int main(int argc, char **argv)
     const struct result *total = collected;
     for (uint64_t i = 0; i < JOBS; i++)
         expected += hash_of(text, write_text(text, i));
-    printf("%llu jobs done by %u workers: %s\n", (unsigned long long)total->number, workers,
-           total->hash == expected ? "all results are right" : "WRONG RESULTS");
     bool good = total->number == JOBS && total->hash == expected;
+    printf("%llu jobs done by %u workers: %s\n", (unsigned long long)total->number, workers,
+           good ? "all results are right" : "WRONG RESULTS");
     mring_mpmc_destroy(&pool.jobs);
     mring_mpmc_destroy(&pool.results);
     return good ? 0 : 1;

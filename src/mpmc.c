@@ -530,11 +530,6 @@ uint64_t mring_mpmc_reserve_n(struct mring_mpmc_end *producer, uint64_t span, si
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-/* Bytes that a record may have to be claimed. */
-struct fit {
-    uint64_t least, most;
-};
-
 static uint64_t least_of(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -544,14 +539,14 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 #define CLAIM_BYTES_MAX MRING_LENGTH_MAX
 
 /*
- * Walk over what was committed from `pos` on: up to `most` records that fit, and what is no record
- * between them. Returns where they end; *count is their number.
+ * Walk over what was committed from `pos` on: up to `most` records, each of `least` to `greatest`
+ * bytes, and what is no record between them. Returns where they end; *count is their number.
  */
-static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t most,
-                     const struct fit *fit, size_t *count)
+static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t most, uint64_t least,
+                     uint64_t greatest, size_t *count)
 {
     uint64_t end = pos;
-    uint64_t guess = fit->least;
+    uint64_t guess = least;
     uint64_t span = mring_mpmc_span(layout, false, guess);
 
     *count = 0;
@@ -563,7 +558,7 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
         if (word != mring_mpmc_make(layout, end, MRING_STATE_READY, guess)) {
             if (mring_mpmc_is(layout, end, word, MRING_STATE_READY)) {
                 guess = mring_mpmc_length(word);
-                if (guess < fit->least || guess > fit->most)
+                if (guess < least || guess > greatest)
                     break;
                 span = mring_mpmc_span(layout, false, guess);
             } else if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
@@ -595,7 +590,7 @@ static bool holds_off(struct mring_mpmc_end *consumer, uint64_t pos)
 }
 
 static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim *claim,
-                             size_t most, const struct fit *fit)
+                             size_t most, uint64_t least, uint64_t greatest)
 {
     const struct mring_layout *layout = &consumer->layout;
     uint64_t pos = mring_mpmc_read_pos(consumer);
@@ -603,7 +598,7 @@ static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim
     size_t count;
 
     for (;;) {
-        uint64_t end = walk(layout, pos, most, fit, &count);
+        uint64_t end = walk(layout, pos, most, least, greatest, &count);
         if (end == pos && mring_mpmc_read_pos(consumer) != pos) {
             /* Others have gone on: this may never have been so. */
             pos = mring_mpmc_read_pos(consumer);
@@ -865,20 +860,20 @@ static bool take_at(const struct mring_layout *layout, uint64_t *pos, uint64_t w
     return true;
 }
 
-static bool fits(const struct fit *fit, uint64_t word)
+static bool fits(uint64_t least, uint64_t greatest, uint64_t word)
 {
-    return mring_mpmc_length(word) >= fit->least && mring_mpmc_length(word) <= fit->most;
+    return mring_mpmc_length(word) >= least && mring_mpmc_length(word) <= greatest;
 }
 
 static size_t claim_once(const struct mring_layout *layout, struct mring_claim *claim, size_t most,
-                         const struct fit *fit)
+                         uint64_t least, uint64_t greatest)
 {
     uint64_t first, pos, word;
     bool stalled;
     size_t count = 0;
 
     do {
-        if (!find_next(layout, &pos, &word, &stalled) || !fits(fit, word))
+        if (!find_next(layout, &pos, &word, &stalled) || !fits(least, greatest, word))
             return 0;
         first = pos;
     } while (!take_at(layout, &pos, word));
@@ -887,7 +882,7 @@ static size_t claim_once(const struct mring_layout *layout, struct mring_claim *
     while (++count < most && !stalled && pos - first < CLAIM_BYTES_MAX) {
         /* C2, pairs with P3: the record is complete. */
         word = mring_load_acquire_u64(mring_mpmc_word(layout, true, pos));
-        if (!mring_mpmc_is(layout, pos, word, MRING_STATE_READY) || !fits(fit, word) ||
+        if (!mring_mpmc_is(layout, pos, word, MRING_STATE_READY) || !fits(least, greatest, word) ||
             !take_at(layout, &pos, word))
             break;
     }
@@ -897,14 +892,14 @@ static size_t claim_once(const struct mring_layout *layout, struct mring_claim *
 }
 
 static size_t claim_skipping(struct mring_mpmc_end *consumer, struct mring_claim *claim,
-                             size_t most, const struct fit *fit)
+                             size_t most, uint64_t least, uint64_t greatest)
 {
     const struct mring_layout *layout = &consumer->layout;
-    size_t count = claim_once(layout, claim, most, fit);
+    size_t count = claim_once(layout, claim, most, least, greatest);
 
     /* Relaxed: about where the consumers are. */
     if (count == 0 && holds_off(consumer, mring_load_relaxed_u64(&layout->read_side->pos)))
-        count = claim_once(layout, claim, most, fit);
+        count = claim_once(layout, claim, most, least, greatest);
     if (count == 0)
         mring_counter_add(&consumer->counters.misses, 1);
     return count;
@@ -950,13 +945,14 @@ void mring_mpmc_pass_on(struct mring_mpmc_end *consumer, uint64_t pos)
         mring_mpmc_wake(consumer, MRING_READ_END, 1);
 }
 
-/* Claim up to `most` records that fit. */
+/* Claim up to `most` records, each of `least` to `greatest` bytes. */
 static size_t claim_records(struct mring_mpmc_end *consumer, struct mring_claim *claim, size_t most,
-                            const struct fit *fit)
+                            uint64_t least, uint64_t greatest)
 {
     const struct mring_layout *layout = &consumer->layout;
-    size_t count = layout->mode & MRING_SKIP_STALLED ? claim_skipping(consumer, claim, most, fit)
-                                                     : claim_in_order(consumer, claim, most, fit);
+    size_t count = layout->mode & MRING_SKIP_STALLED
+                       ? claim_skipping(consumer, claim, most, least, greatest)
+                       : claim_in_order(consumer, claim, most, least, greatest);
 
     if (count > 0 && !(layout->mode & MRING_SINGLE_CONSUMER) &&
         mring_mpmc_is_awaited(layout, layout->read_side))
@@ -969,8 +965,7 @@ size_t mring_mpmc_claim(struct mring_mpmc_end *consumer, struct mring_claim *cla
     assert(consumer->end == MRING_READ_END && most >= 1);
 
     mring_guard_enter(&consumer->guard);
-    size_t count =
-        claim_records(consumer, claim, most, &(struct fit){ 0, consumer->layout.record_max });
+    size_t count = claim_records(consumer, claim, most, 0, consumer->layout.record_max);
     mring_guard_leave(&consumer->guard);
     return count;
 }
@@ -996,7 +991,7 @@ size_t mring_mpmc_claim_n(struct mring_mpmc_end *consumer, struct mring_claim *c
 {
     if (count == 0 || size > consumer->layout.record_max)
         return 0;
-    return claim_records(consumer, claim, count, &(struct fit){ size, size });
+    return claim_records(consumer, claim, count, size, size);
 }
 
 /* How things stand for a consumer: 0, there is something; or the answer of pop_wait. */
@@ -1023,8 +1018,7 @@ int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t 
             return 0;
         }
     }
-    if (claim_records(consumer, &claim, 1,
-                      &(struct fit){ 0, least_of(room, consumer->layout.record_max) }) > 0) {
+    if (claim_records(consumer, &claim, 1, 0, least_of(room, consumer->layout.record_max)) > 0) {
         *size = copy_out(consumer, &claim, buffer, room);
         return 0;
     }
@@ -1071,9 +1065,8 @@ static int try_to_claim(void *what, size_t room)
         int err = look_for_record(consumer, room, attempt->size);
         if (err != 0)
             return err;
-        attempt->count =
-            claim_records(consumer, attempt->claim, attempt->most,
-                          &(struct fit){ 0, least_of(room, consumer->layout.record_max) });
+        attempt->count = claim_records(consumer, attempt->claim, attempt->most, 0,
+                                       least_of(room, consumer->layout.record_max));
     } while (attempt->count == 0);
     return 0;
 }

@@ -39,8 +39,8 @@
  *     consumers have passed it.
  *   - A record is never split, and starts at a multiple of 8 bytes: 8 above one of the granule, or
  *     at one of the granule with MRING_SKIP_STALLED.
- *   - No wake-up is lost; and a publication wakes no more consumers than it has records, a claim
- *     one more if it leaves some.
+ *   - No wake-up is lost; and a publication wakes no more consumers than it has records, an abort
+ *     and a claim that leaves records one each.
  *   - Whatever the bytes of records are, they are never taken for the ring's own words.
  *
  * Progress. Calls that don't wait never sleep and never spin for what another thread has to do.
@@ -48,8 +48,10 @@
  *                      one at that end    several        MRING_SKIP_STALLED
  *   reserve, push      wait-free          lock-free      lock-free
  *   commit, abort      wait-free          wait-free      wait-free
- *   claim, pop         wait-free          lock-free      lock-free
+ *   claim, pop         wait-free (1)      lock-free      lock-free
  *   release            wait-free          wait-free      wait-free
+ *
+ *   (1) but that it passes what was given up: lock-free, if producers do nothing else
  *
  * (A commit or release that has to wake somebody makes a system call. A reservation that finds the
  * ring full looks for room in up to an eighth of the capacity.) What a thread does to the others
@@ -66,7 +68,17 @@
  * So a process that is killed there takes a part of a named ring with it, up to all; if it was not
  * inside a call, nothing happens. With a single producer even then nothing happens, and its
  * successor goes on; so it is with a single consumer, whose successor gets again what had not been
- * released. The format has a place for what recovery from the rest needs.
+ * released (as it was, unless the consumer wrote there, or was killed in the middle of releasing
+ * bytes that imitate words of the ring). The format has a place for what recovery from the rest
+ * needs.
+ *
+ * A broken peer can spoil records and bring the ring to a halt, but lead no access out of it: a
+ * record whose word says that it is over record_max is MRING_CORRUPT.
+ *
+ * fork(): parent and child share the ring, and the memory of their ends is their own. An end that
+ * has joined before belongs to the parent; the child joins with ends of its own. Where the mode
+ * allows one at an end, that is after the parent's last call. Debug builds catch an end that both
+ * use, a claim that is released twice, and a commit of more than was reserved.
  *
  * How it works. Positions are byte counts that never wrap; the address of position p is
  * data + (p & (capacity - 1)), and its lap is p / capacity. A record takes a whole number of
@@ -130,7 +142,8 @@
  * line, where a ring of positions costs two. What is free is kept in each producer's handle and
  * looked up when that does not suffice; with several consumers, producers walk over released
  * records then, and consumers never touch the line of free_pos. Several records can be claimed, or
- * pushed, by one compare-and-swap. Lines are fetched for writing ahead of a compare-and-swap, which
+ * pushed, by one compare-and-swap (with MRING_SKIP_STALLED, a record takes two, and a claim one for
+ * each). Lines are fetched for writing ahead of a compare-and-swap, which
  * waits for all stores before it. Consumers hold off as in the byte ring (struct mring_hold).
  *
  * The rules are checked under RC11 and IMM for every mode: tests/model/mpmc.c, mpmc_close.c and
@@ -267,7 +280,7 @@ MRING_API void mring_mpmc_leave(struct mring_mpmc_end *member);
  *   status    0, or any number that tells the other side why
  *   thread    any; lock-free. What a single producer has reserved, nobody sees: so the write end
  *             is closed by its thread, with nothing reserved; and when another thread closes the
- *             read end, the one record that it is pushing may be delivered after MRING_EOF
+ *             read end, what it is pushing may be delivered after MRING_EOF
  */
 MRING_API void mring_mpmc_close(struct mring_mpmc *ring, enum mring_end end, uint32_t status);
 
@@ -326,7 +339,8 @@ MRING_API void mring_mpmc_stats(const struct mring_mpmc_end *member, struct mrin
 MRING_INLINE void *mring_mpmc_reserve(struct mring_mpmc_end *producer, size_t size);
 
 /*
- * Publish a record: the first `size` bytes of the reservation.
+ * Publish a record: the first `size` bytes of the reservation. The room of the rest comes back like
+ * that of a record; with a single producer, at once, for a look at each of its granules.
  *
  *   size      bytes, 0 .. what was reserved
  *   thread    the producer's; wait-free, and a system call if a consumer sleeps
@@ -353,8 +367,9 @@ MRING_API void mring_mpmc_abort(struct mring_mpmc_end *producer);
 MRING_INLINE int mring_mpmc_push(struct mring_mpmc_end *producer, const void *bytes, size_t size);
 
 /*
- * Copy in up to `count` elements of `size` bytes, a record each, with one reservation for all.
- * Returns the number, which is what there is room for: 0 when full, or closed.
+ * Copy in up to `count` elements of `size` bytes, a record each, with one reservation for all (with
+ * MRING_SKIP_STALLED, one for each). Returns the number, which is what there is room for: 0 when
+ * full, or closed.
  *
  *   size      bytes, 0 .. record_max
  *   thread    as push
@@ -409,6 +424,7 @@ MRING_INLINE void mring_mpmc_release(struct mring_mpmc_end *consumer,
  *   errors    empty      there is none now
  *             eof        there is none, and the ring is closed
  *             too_large  than `room`; *size is set, and the record stays where it is
+ *             corrupt    it is said to be over record_max
  *   thread    the consumer's; wait-free with a single consumer, else lock-free, and a system call
  *             if a producer sleeps
  */
@@ -432,6 +448,7 @@ MRING_INLINE size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elem
  *   errors      timed_out  still nothing
  *               eof        there is nothing, and the ring is closed
  *               too_large  (pop) as there
+ *               corrupt    as pop
  *   thread      the consumer's; blocking. Sleeps in the kernel, or spins if the ring is
  *               MRING_NOWAIT
  */

@@ -105,8 +105,8 @@ struct mring_tuning {
      * later. Whatever is held back is published by flush, by close, when this end finds too little
      * room or too few bytes for what it asks for, or nothing new, and by every _wait and _arm call,
      * even if there is enough: so ask first, and wait only when there is too little. The read end
-     * also publishes when it has consumed all that it knows of, and as soon as it notices that the
-     * producer waits. What is held back by an end whose process dies was not done.
+     * also publishes when it has consumed all that it knows of, and, of a byte ring, as soon as it
+     * notices that the producer waits. What is held back by an end whose process dies was not done.
      */
     uint64_t batch_bytes;
 

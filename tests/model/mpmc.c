@@ -16,6 +16,7 @@
  *   BATCH       claims are of up to so many records; default 1
  *   ABORT       the first producer gives its first reservation up
  *   LONG        producers' records take two granules and imitate, too
+ *   COPY        by push and pop, or, with BATCH, push_n and pop_n, instead of in place
  *   STALL       (MRING_SKIP_STALLED) the first producer stops behind its reservation; all that the
  *               second one pushes comes out, and in the end, when the first one goes on, its record
  */
@@ -63,6 +64,23 @@ static void fill(uint64_t *room, uint64_t number, uint64_t pos)
     }
 }
 
+#ifdef COPY
+static uint64_t records[2][3];
+
+static void produce(unsigned who)
+{
+    struct mring_mpmc_end *producer = &producers[who];
+
+    for (unsigned i = 0; i < PUSHES; i++) {
+        records[who][0] = who << 8 | (sent[who] + 1);
+        records[who][1] = imitate(START_POS + CAPACITY);
+        records[who][2] = records[who][0];
+        if (BATCH > 1 ? mring_mpmc_push_n(producer, records[who], LENGTH, 1) == 1
+                      : mring_mpmc_push(producer, records[who], LENGTH) == 0)
+            sent[who]++;
+    }
+}
+#else
 static void produce(unsigned who)
 {
     struct mring_mpmc_end *producer = &producers[who];
@@ -86,6 +104,7 @@ static void produce(unsigned who)
         mring_mpmc_commit(producer, LENGTH);
     }
 }
+#endif
 
 static void receive(unsigned who, const uint64_t *record, size_t size)
 {
@@ -101,6 +120,26 @@ static void receive(unsigned who, const uint64_t *record, size_t size)
     received[who][producer][own]++;
 }
 
+#ifdef COPY
+static uint64_t buffers[2][3 * BATCH];
+
+static void consume_some(unsigned who, unsigned tries)
+{
+    static size_t sizes[2];
+
+    for (unsigned i = 0; i < tries; i++) {
+        if (BATCH > 1) {
+            size_t count = mring_mpmc_pop_n(&consumers[who], buffers[who], LENGTH, BATCH);
+            for (size_t k = 0; k < count; k++)
+                receive(who, buffers[who] + k * LENGTH / 8, LENGTH);
+            if (count > 0)
+                continue;
+        }
+        if (mring_mpmc_pop(&consumers[who], buffers[who], 24, &sizes[who]) == 0)
+            receive(who, buffers[who], sizes[who]);
+    }
+}
+#else
 static void consume_some(unsigned who, unsigned tries)
 {
     struct mring_mpmc_end *consumer = &consumers[who];
@@ -116,6 +155,7 @@ static void consume_some(unsigned who, unsigned tries)
         mring_mpmc_release(consumer, claim);
     }
 }
+#endif
 
 static void *produce_first(void *context)
 {

@@ -19,17 +19,24 @@
 #elif defined(BREAK_S1)
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_mpmc_reserve_skipping)
 #elif defined(BREAK_C2)
-#define MODEL_BROKEN_LOAD MODEL_WITHIN(find_ready)
+#define MODEL_BROKEN_LOAD (MODEL_WITHIN(find_ready) || MODEL_WITHIN(claim_once))
 #endif
 
 #ifdef BREAK_P3
-#define MODEL_BROKEN_STORE (MODEL_WITHIN(mring_mpmc_commit) || MODEL_WITHIN(mring_mpmc_abort))
+#define MODEL_BROKEN_STORE                                                                         \
+    (MODEL_WITHIN(mring_mpmc_commit) || MODEL_WITHIN(mring_mpmc_push_next) ||                      \
+     MODEL_WITHIN(mring_mpmc_push_n))
+#elif defined(BREAK_GIVE_UP)
+#define MODEL_BROKEN_STORE (MODEL_WITHIN(discard) || MODEL_WITHIN(give_up))
 #elif defined(BREAK_C4)
-#define MODEL_BROKEN_STORE (MODEL_WITHIN(mring_mpmc_give_back) || MODEL_WITHIN(publish_released))
+#define MODEL_BROKEN_STORE                                                                         \
+    (MODEL_WITHIN(mring_mpmc_give_back) || MODEL_WITHIN(publish_released) ||                       \
+     MODEL_WITHIN(mring_mpmc_pop_record))
 #endif
 
 #ifdef BREAK_C2
-#define MODEL_BROKEN_LOOK MODEL_WITHIN(walk)
+#define MODEL_BROKEN_LOOK                                                                          \
+    (MODEL_WITHIN(walk) || MODEL_WITHIN(mring_mpmc_pop) || MODEL_WITHIN(mring_mpmc_pop_slowly))
 #elif defined(BREAK_R1)
 #define MODEL_BROKEN_LOOK MODEL_WITHIN(reclaim)
 #endif
@@ -58,7 +65,38 @@
 
 #include "model.h"
 
+#include <mring/ring.h>
+#include <string.h>
+
+#ifdef MRING_MODEL_CHECK
+enum { MODEL_GRANULE = 16 };
+
+/*
+ * Copies are of whole words here; the checker is not told of memcpy() with a size that it does not
+ * know. A word where one of the ring's could be is written as an atomic one, as above.
+ */
+static inline void *model_copy(void *to, const void *from, size_t size)
+{
+    uint64_t *words = to;
+    const uint64_t *source = from;
+
+    for (size_t i = 0; i < size / sizeof *words; i++)
+        if ((uintptr_t)(words + i) % MODEL_GRANULE == 0)
+            mring_store_relaxed_u64((mring_atomic_u64 *)(words + i), source[i]);
+        else
+            words[i] = source[i];
+    return to;
+}
+#define memcpy(to, from, size) model_copy(to, from, size)
+#endif
+
 #include <mring/mpmc.h>
+
+/* A consumer does not see that there is more. */
+#ifdef BREAK_PASS_ON
+#define mring_look_acquire_u64(word)                                                               \
+    (MODEL_WITHIN(mring_mpmc_pass_on) ? 0 : mring_look_acquire_u64(word))
+#endif
 
 /* The checker takes one file; and the sizes here are not those of the library. */
 #include "../../src/mpmc.c"
@@ -77,7 +115,7 @@ enum { GRANULE = 16 };
 /* The lap before the last one, so that positions run over 2^64, and laps over 2^32. */
 static const uint64_t START_POS = (uint64_t)0 - CAPACITY;
 
-static mring_atomic_u64 data[CAPACITY / 8];
+static _Alignas(16) mring_atomic_u64 data[CAPACITY / 8];
 static mring_atomic_u64 words[CAPACITY / GRANULE];
 static struct mring_side write_side, read_side;
 static struct mring_mpmc ring;
@@ -105,7 +143,7 @@ static void reset_end(struct mring_mpmc_end *member, enum mring_end end, enum mr
     set_layout(&member->layout, fencing);
     member->ring = &ring;
     member->end = end;
-    member->pos = member->seen = member->batch.published = START_POS;
+    member->pos = member->seen = member->published = member->batch.published = START_POS;
     member->limit = START_POS + CAPACITY;
     member->span = 0;
     member->hold.needed = MRING_HOLD_NEEDED_MIN;

@@ -19,9 +19,6 @@
 /* A sleeper does not look for itself. */
 #define MRING_WAIT_SLICE_NS INT64_MAX
 
-#ifdef BREAK_PASS_ON
-#define mring_mpmc_pass_on(consumer, pos) mring_mpmc_pass_on(consumer, (uint64_t)(pos) + 1)
-#endif
 #include "mpmc_model.h"
 
 #ifdef MRING_MODEL_CHECK
