@@ -43,8 +43,8 @@ DEFINE_RECORD_LOOPS(records, record_put, record_get)
 
 /*
  * As many bytes as the items and their words take. Its granule is the size of a word and an item of
- * 8 bytes; that of the ring that skips is larger, so that it holds a quarter of these items. Records
- * of several sizes get what as many of the largest would take, as the slots of other queues do.
+ * 8 bytes; that of the ring that skips is larger, so that it holds a quarter of these items.
+ * Records of several sizes get what as many of the largest would take, as other queues' slots do.
  */
 static void *create(const struct shape *shape, unsigned flags)
 {

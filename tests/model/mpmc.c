@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hot path of the record ring, in every mode. The ring has two
- * granules. It is full of one record to begin with, whose bytes, at its second granule, are those
- * of the word of a record of the next lap. Consumers claim and release; producers push records of
- * one granule over it.
+ * The hot path of the record ring, in every mode. The ring has two granules. It is full of one
+ * record to begin with, whose bytes, at its second granule, are those of the word of a record of
+ * the next lap. Consumers claim and release; producers push records of one granule over it.
  *
  * Checked: no data race on the bytes; each record that was committed comes out once, and whole;
  * nothing else comes out; each consumer sees each producer's records in order. Positions run over
@@ -19,6 +18,11 @@
  *   COPY        by push and pop, or, with BATCH, push_n and pop_n, instead of in place
  *   STALL       (MRING_SKIP_STALLED) the first producer stops behind its reservation; all that the
  *               second one pushes comes out, and in the end, when the first one goes on, its record
+ *
+ * Controls that must fail: BREAK_P3, C2, C4 in every mode; P1 with a single consumer, or with two
+ * producers (a single one that reclaims for itself has R1); SCRUB, C1, C3, R1 with two consumers;
+ * P2 and R2 with two producers; GIVE_UP with ABORT and LONG; S2 where stalled ones are skipped, and
+ * two consumers.
  */
 #include "mpmc_model.h"
 
