@@ -45,10 +45,11 @@ static void start(struct mring_mpmc *ring, const struct mmap *map, const struct 
  * Whether a position is one at which a record may begin: then its word is aligned. That they do not
  * contradict each other is seen where they are used; here they may be moving.
  */
-static bool is_position(const struct mring_layout *layout, const mring_atomic_u64 *word)
+static bool is_position(const struct mring_layout *layout, const mring_atomic_u64 *word,
+                        uint64_t flags)
 {
     /* Relaxed: no byte is touched on the strength of it. */
-    return (mring_load_relaxed_u64(word) & ~MRING_POS_CLOSED & layout->granule_mask) == 0;
+    return (mring_load_relaxed_u64(word) & ~flags & layout->granule_mask) == 0;
 }
 
 int mring_mpmc_create(struct mring_mpmc *ring, const struct mring_args *args)
@@ -72,9 +73,9 @@ int mring_mpmc_open(struct mring_mpmc *ring, const struct mring_args *args)
     if (err != 0)
         return err;
     start(&result, &map, &header);
-    if (!is_position(&result.layout, &result.layout.write_side->pos) ||
-        !is_position(&result.layout, &result.layout.write_side->free_pos) ||
-        !is_position(&result.layout, &result.layout.read_side->pos)) {
+    if (!is_position(&result.layout, &result.layout.write_side->pos, MRING_POS_CLOSED) ||
+        !is_position(&result.layout, &result.layout.write_side->free_pos, 0) ||
+        !is_position(&result.layout, &result.layout.read_side->pos, 0)) {
         mmap_free(&map);
         return MRING_CORRUPT;
     }
@@ -642,9 +643,11 @@ void mring_mpmc_release_single(struct mring_mpmc_end *consumer, uint64_t pos, ui
     }
     while ((int64_t)(consumer->pos - end) > 0) {
         uint64_t word = mring_load_relaxed_u64(mring_mpmc_word(layout, false, end));
-        if (!mring_mpmc_is(layout, end, word, MRING_STATE_FREE))
+        uint64_t span = mring_mpmc_word_span(layout, false, word);
+        /* A mark that leads behind what was claimed is a broken peer's. */
+        if (!mring_mpmc_is(layout, end, word, MRING_STATE_FREE) || span > consumer->pos - end)
             break;
-        end += mring_mpmc_word_span(layout, false, word);
+        end += span;
     }
     consumer->span = consumer->pos - end;
     if (mring_batch_is_due(&consumer->batch, end))

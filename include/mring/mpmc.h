@@ -902,7 +902,8 @@ MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct
     return NULL;
 }
 
-/* For debug builds: whether a claim is not released yet, as far as its first word says. */
+/* For debug builds: whether a claim is not released yet, as far as its first word says, and where a
+   single consumer is. */
 MRING_INTERNAL bool mring_mpmc_is_claimed(const struct mring_mpmc_end *consumer,
                                           const struct mring_claim *claim)
 {
@@ -911,6 +912,9 @@ MRING_INTERNAL bool mring_mpmc_is_claimed(const struct mring_mpmc_end *consumer,
     uint64_t word =
         mring_load_relaxed_u64(mring_mpmc_word(layout, mring_mpmc_is_apart(layout), claim->pos));
 
+    if ((layout->mode & MRING_SINGLE_CONSUMER) &&
+        claim->pos - (consumer->pos - consumer->span) >= consumer->span)
+        return false;
     return mring_mpmc_is(layout, claim->pos, word, MRING_STATE_READY) ||
            mring_mpmc_is(layout, claim->pos, word, MRING_STATE_TAKEN);
 }

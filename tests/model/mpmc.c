@@ -13,7 +13,7 @@
  *   PRODUCERS, CONSUMERS   1 or 2 of each
  *   PUSHES, CLAIMS         tries of each; default 1 and 2
  *   BATCH       claims are of up to so many records; default 1
- *   ABORT       the first producer gives its first reservation up
+ *   ABORT       the first producer gives its first reservation up, after it has written there
  *   LONG        producers' records take two granules and imitate, too
  *   COPY        by push and pop, or, with BATCH, push_n and pop_n, instead of in place
  *   STALL       (MRING_SKIP_STALLED) the first producer stops behind its reservation; all that the
@@ -99,6 +99,7 @@ static void produce(unsigned who)
 #endif
 #ifdef ABORT
         if (who == 0 && i == 0) {
+            fill(room, 3, producer->pos + CAPACITY);
             mring_mpmc_abort(producer);
             continue;
         }
