@@ -555,7 +555,6 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
         /* C2, pairs with P3: the record is complete. If it is as long as the last one, the
            processor need not wait for this word to look at the next one. */
         uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, end));
-        mring_prefetch(layout->data + ((end + MRING_PREFETCH_BYTES) & layout->mask));
         if (word != mring_mpmc_make(layout, end, MRING_STATE_READY, guess)) {
             if (mring_mpmc_is(layout, end, word, MRING_STATE_READY)) {
                 guess = mring_mpmc_length(word);
@@ -569,6 +568,8 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
                 break;
             }
         }
+        /* Not before: where nothing is yet, the line is to stay with who will write it. */
+        mring_prefetch(layout->data + ((end + MRING_PREFETCH_BYTES) & layout->mask));
         ++*count;
         end += span;
     }
@@ -1005,23 +1006,33 @@ static int look_for_record(struct mring_mpmc_end *consumer, size_t room, size_t 
     return look_at(consumer, mring_mpmc_read_pos(consumer), room, size);
 }
 
+/*
+ * Pop where the next record is not of the usual size, or is not there. The second is a poll's most
+ * frequent answer, which is to be quick: until it has looked, it can't see what comes.
+ */
 int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t room, size_t *size)
 {
     const struct mring_layout *layout = &consumer->layout;
     uint64_t pos = mring_mpmc_read_pos(consumer);
+    uint64_t most = least_of(room, layout->record_max);
     struct mring_claim claim;
 
-    if (!(layout->mode & MRING_SKIP_STALLED)) {
+    if (!mring_mpmc_is_apart(layout)) {
         /* C2, pairs with P3: the record is complete. */
         uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
         size_t length = (size_t)mring_mpmc_length(word);
-        if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY) && length <= room &&
-            length <= layout->record_max && mring_mpmc_pop_record(consumer, pos, buffer, length)) {
-            *size = length;
-            return 0;
+        if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY)) {
+            if (length <= most && mring_mpmc_pop_record(consumer, pos, buffer, length)) {
+                *size = length;
+                return 0;
+            }
+        } else if (!mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN) &&
+                   mring_mpmc_read_pos(consumer) == pos && !holds_off(consumer, pos)) {
+            mring_counter_add(&consumer->counters.misses, 1);
+            return ends_at(consumer, pos) ? MRING_EOF : MRING_EMPTY;
         }
     }
-    if (claim_records(consumer, &claim, 1, 0, least_of(room, consumer->layout.record_max)) > 0) {
+    if (claim_records(consumer, &claim, 1, 0, most) > 0) {
         *size = copy_out(consumer, &claim, buffer, room);
         return 0;
     }
