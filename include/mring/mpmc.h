@@ -534,7 +534,7 @@ MRING_INTERNAL bool mring_mpmc_is_apart(const struct mring_layout *layout)
 /* Bytes before those of a record, at its first granule. */
 MRING_INTERNAL uint64_t mring_mpmc_head(bool apart)
 {
-    return apart ? 0 : sizeof(mring_atomic_u64);
+    return sizeof(mring_atomic_u64) * !apart;
 }
 
 MRING_INTERNAL mring_atomic_u64 *mring_mpmc_word(const struct mring_layout *layout, bool apart,
