@@ -79,6 +79,9 @@ static uint64_t describe_records(struct ring_header *header, const struct mring_
     uint64_t limit = most < RECORD_LENGTH_MAX ? most : RECORD_LENGTH_MAX;
 
     header->kind += args->flags & RING_MODE_FLAGS;
+    /* Measured in one run with records of 8 bytes, granules of 16, 32, 64 bytes: single ends 132,
+       129, 119 M/s; several 66, 44, 30; these in batches of 16, 170, 82, 105. Skipping, the same:
+       there it is the words' memory that counts. */
     header->record_granule = args->granule != 0 ? args->granule : skips ? 64 : 16;
     header->record_max = args->record_max != 0 ? args->record_max : limit;
     if (args->tagname != NULL) {
