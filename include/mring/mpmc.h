@@ -146,11 +146,12 @@
  * each). Lines are fetched for writing ahead of a compare-and-swap, which
  * waits for all stores before it. Consumers hold off as in the byte ring (struct mring_hold).
  *
- * The rules are checked under RC11 and IMM in every mode by tests/model/mpmc.c and mpmc_close.c, and
- * sleeping, for one waiter and one notifier, by event.c; mpmc_wait.c, with several of both, has run
- * as a stress test. Words with a lap are from Vyukov's bounded queue (2010), one word for reservation
- * and commit from Aeron's log buffers, claims of several by one compare-and-swap from DPDK's
- * rte_ring; that a position lags behind and anybody moves it on, from Michael and Scott (1996).
+ * The rules are checked under RC11 and IMM in every mode by tests/model/mpmc.c and mpmc_close.c,
+ * and sleeping, for one waiter and one notifier, by event.c; mpmc_wait.c, with several of both, has
+ * run as a stress test. Words with a lap are from Vyukov's bounded queue (2010), one word for
+ * reservation and commit from Aeron's log buffers, claims of several by one compare-and-swap from
+ * DPDK's rte_ring; that a position lags behind and anybody moves it on, from Michael and Scott
+ * (1996).
  */
 #ifndef MRING_MPMC_H
 #define MRING_MPMC_H
