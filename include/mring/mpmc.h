@@ -76,9 +76,10 @@
  * record whose word says that it is over record_max is MRING_CORRUPT.
  *
  * fork(): parent and child share the ring, and the memory of their ends is their own. An end that
- * has joined before belongs to the parent; the child joins with ends of its own. Where the mode
- * allows one at an end, that is after the parent's last call. Debug builds catch an end that both
- * use, a claim that is released twice, and a commit of more than was reserved.
+ * has joined before belongs to the parent; the child joins with ends of its own, the first of them
+ * while no other of its threads joins. Where the mode allows one at an end, that is after the
+ * parent's last call. Debug builds catch an end that both use, a claim that is released twice, and
+ * a commit of more than was reserved.
  *
  * How it works. Positions are byte counts that never wrap; the address of position p is
  * data + (p & (capacity - 1)), and its lap is p / capacity. A record takes a whole number of
