@@ -195,6 +195,9 @@ MRING_INTERNAL bool mring_event_is_reached(struct mring_event *event, uint64_t p
     return (int64_t)(pos - mring_load_relaxed_u64(&event->wanted)) >= 0;
 }
 
+/* As many as there are. */
+#define MRING_WAKE_ALL ((uint32_t)INT32_MAX)
+
 /*
  * Wake waiters: all of them, or up to `most` of those that sleep. Call it when
  * mring_event_is_armed() said so.
@@ -203,8 +206,6 @@ MRING_INTERNAL bool mring_event_is_reached(struct mring_event *event, uint64_t p
  *   returns   the number of sleepers that were woken
  *   thread    the notifier; wait-free, one system call
  */
-#define MRING_WAKE_ALL ((uint32_t)INT32_MAX)
-
 MRING_INTERNAL uint32_t mring_event_wake(struct mring_event *event, int fd, uint32_t most)
 {
     /* N2 once more, for N5: whoever is counted here is woken below. */
