@@ -680,7 +680,7 @@ Test(mring_mpmc_reserve_wait, answers_corrupt_to_a_write_pos_far_beyond, .timeou
 /* ---- push_n into a ring that is nearly full -------------------------------------------------- */
 
 /* Of 0, 1, .. granules of room, which a consumer gives back when the producers think it is full. */
-Test(mring_mpmc_push_n, moves_exactly_what_fits_into_a_nearly_full_ring, .timeout = 20)
+Test(mring_mpmc_push_n, moves_exactly_what_fits_into_a_nearly_full_ring, .timeout = 60)
 {
     static const size_t sizes[] = { 0, 1, 8, 24, 100, 1000 };
     static const size_t counts[] = { 1, 2, 3, 1000, 1 << 20, SIZE_MAX };

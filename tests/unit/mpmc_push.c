@@ -464,7 +464,10 @@ Test(mring_mpmc_abort, of_everything_leaves_the_end_when_the_ring_was_closed, .t
     }
 }
 
-/* It is as long as a word can tell of, and takes some granules more. */
+#if !defined(__SANITIZE_THREAD__)
+
+/* It is as long as a word can tell of, and takes some granules more. No thread runs beside it:
+ * the shadow of ThreadSanitizer, several times as large as the ring, would tell nothing. */
 Test(mring_mpmc_abort, gives_up_the_largest_record_that_there_can_be, .timeout = 60)
 {
     static const unsigned modes[] = { 0, MRING_SINGLE_CONSUMER, MRING_SKIP_STALLED };
@@ -488,6 +491,8 @@ Test(mring_mpmc_abort, gives_up_the_largest_record_that_there_can_be, .timeout =
         mring_mpmc_destroy(&ring);
     }
 }
+
+#endif
 
 /* ---- capacity, record_bytes ------------------------------------------------------------------ */
 

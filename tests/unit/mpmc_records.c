@@ -439,7 +439,7 @@ static size_t random_size(const struct mring_mpmc *ring, uint64_t *random)
     return (size_t)random_below(random, (kind < 19 ? most / 2 : most) + 1);
 }
 
-enum { LAPS = 1500 };
+enum { LAPS = 600 };
 
 /* One record at a time, which is often aborted or cut. */
 Test(mring_mpmc_commit, never_has_the_bytes_of_records_taken_for_words, .timeout = 60)
