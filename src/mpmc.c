@@ -74,7 +74,7 @@ int mring_mpmc_open(struct mring_mpmc *ring, const struct mring_args *args)
         return err;
     start(&result, &map, &header);
     if (!is_position(&result.layout, &result.layout.write_side->pos, MRING_POS_CLOSED) ||
-        !is_position(&result.layout, &result.layout.write_side->free_pos, 0) ||
+        !is_position(&result.layout, &result.layout.read_side->free_pos, 0) ||
         !is_position(&result.layout, &result.layout.read_side->pos, 0)) {
         mmap_free(&map);
         return MRING_CORRUPT;
@@ -111,7 +111,7 @@ static struct mring_side *side_of(const struct mring_layout *layout, enum mring_
 static mring_atomic_u64 *free_pos_of(const struct mring_layout *layout)
 {
     return layout->mode & MRING_SINGLE_CONSUMER ? &layout->read_side->pos
-                                                : &layout->write_side->free_pos;
+                                                : &layout->read_side->free_pos;
 }
 
 /* Where a producer would reserve now, perhaps with MRING_POS_CLOSED. */
@@ -374,30 +374,25 @@ void mring_mpmc_stats(const struct mring_mpmc_end *member, struct mring_stats *s
 /* ---- room ------------------------------------------------------------------------------------ */
 
 /*
- * Move free_pos on over records that were released: to `wanted` at least, if there are so many, and
- * by a part of the capacity, so that the next ones need not look. Returns where it is.
+ * Move free_pos on over records that are marked as released: to `wanted` at least, if there are so
+ * many, and by a part of the capacity, so that the next ones need not look. Returns where it is.
  */
 static uint64_t reclaim(const struct mring_layout *layout, uint64_t wanted)
 {
     bool apart = mring_mpmc_is_apart(layout);
-    mring_atomic_u64 *free_pos = &layout->write_side->free_pos;
-    /* P1, pairs with R2: what is below was released. */
+    mring_atomic_u64 *free_pos = &layout->read_side->free_pos;
+    /* P1, pairs with C4 and R2: what is below was released. */
     uint64_t before = mring_load_acquire_u64(free_pos);
 
     while ((int64_t)(wanted - before) > 0) {
         uint64_t most = wanted - before + capacity_of(layout) / RECLAIM_PART;
-        uint64_t pos = before, guess = 1, span = mring_mpmc_granule(layout);
+        uint64_t pos = before;
         do {
-            mring_prefetch_write(mring_mpmc_word(layout, apart, pos + MRING_PREFETCH_BYTES));
-            /* R1, pairs with C4: the bytes have been read. A guess as in walk(). */
+            /* R1, pairs with C4: the bytes have been read. */
             uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, apart, pos));
-            if (word != mring_mpmc_make(layout, pos, MRING_STATE_FREE, guess)) {
-                if (!mring_mpmc_is(layout, pos, word, MRING_STATE_FREE))
-                    break;
-                guess = mring_mpmc_length(word);
-                span = mring_mpmc_word_span(layout, apart, word);
-            }
-            pos += span;
+            if (!mring_mpmc_is(layout, pos, word, MRING_STATE_FREE))
+                break;
+            pos += mring_mpmc_word_span(layout, apart, word);
         } while (pos - before < most);
         if (pos == before)
             break;
@@ -406,6 +401,19 @@ static uint64_t reclaim(const struct mring_layout *layout, uint64_t wanted)
             return pos;
     }
     return before;
+}
+
+/*
+ * Release [pos, end), before which others have not been released. Who releases the one before may
+ * have done so before it saw this mark; so look.
+ */
+void mring_mpmc_mark(const struct mring_layout *layout, bool apart, uint64_t pos, uint64_t end)
+{
+    /* C4, pairs with R1: the bytes have been read and may be overwritten. */
+    mring_store_release_u64(
+        mring_mpmc_word(layout, apart, pos),
+        mring_mpmc_make(layout, pos, MRING_STATE_FREE, (end - pos) >> layout->granule_shift));
+    reclaim(layout, end);
 }
 
 /* What of the ring is free, looking for as much as `wanted`. */
@@ -767,7 +775,7 @@ int mring_mpmc_push_skipping(struct mring_mpmc_end *producer, const void *bytes,
 static bool is_outdated(const struct mring_layout *layout, uint64_t *pos)
 {
     /* Relaxed: where nobody needs to look any more; what was written there is not read. */
-    uint64_t free_pos = mring_load_relaxed_u64(&layout->write_side->free_pos);
+    uint64_t free_pos = mring_load_relaxed_u64(&layout->read_side->free_pos);
 
     if ((int64_t)(free_pos - *pos) <= 0)
         return false;

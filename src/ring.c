@@ -239,7 +239,7 @@ static int write_header(struct mmap *map, void *context)
     memcpy(mring_ring_part(map, header, 0), header, sizeof *header);
     if (header->kind != RING_KIND_SPSC) {
         mring_store_relaxed_u64(&write_side->pos, header->capacity);
-        mring_store_relaxed_u64(&write_side->free_pos, header->capacity);
+        mring_store_relaxed_u64(&read_side->free_pos, header->capacity);
         mring_store_relaxed_u64(&read_side->pos, header->capacity);
     }
     return 0;

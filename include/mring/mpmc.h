@@ -91,7 +91,8 @@
  *      READY              a record
  *      TAKEN              a record that is nobody's: it was aborted, or cut off by a commit of less
  *                         than was reserved. With MRING_SKIP_STALLED: a consumer has it
- *      FREE               released; the length is in granules and may span several records
+ *      FREE               released before its turn; the length is in granules and may span several
+ *                         records
  *      BUSY               (MRING_SKIP_STALLED) reserved
  *
  * Consumers look for the word where the next record is to come; and what stands there before it is
@@ -100,17 +101,24 @@
  * looks through its granules and overwrites such a word, which is there by chance, or malice, alone
  * ("scrub"). So a record's bytes are not written by consumers, and their lines need not come back.
  *
+ * What is below free_pos is free. Who releases the record at free_pos moves it over that, and
+ * nobody else can: so a plain store suffices. Who releases another one marks its word FREE, and
+ * then moves free_pos, by compare-and-swap, over all marks that it stands at, as producers do when
+ * they need room: for the one before may just have passed without seeing the mark.
+ *
  * Ordering map. Left out where an end is single: the accesses in brackets.
  *
  *      producer                                    consumer
- *      P1 load_acquire(free)        <------------  C4 (single) store_release(read_pos)
+ *      P1 load_acquire(read_pos)    <------------  C4 (single) store_release(read_pos)
  *     [P2 cas_relaxed(write_pos)]                 [C1 load_acquire(read_pos)]
  *         write bytes
  *      P3 store_release(word READY) ------------>  C2 load_acquire(word)
  *                                                 [C3 cas_acq_rel(read_pos)]
  *                                                     read bytes, scrub (relaxed)
- *     [R1 load_acquire(word)        <------------  C4 store_release(word FREE)]
- *     [R2 cas_acq_rel(free_pos), read by P1]
+ *                                                 [C6 load_acquire(free_pos)]
+ *      P1 load_acquire(free_pos)    <------------ [C4 in turn: store_release(free_pos)]
+ *     [R1 load_acquire(word)        <------------  C4 else: store_release(word FREE)]
+ *     [R2 cas_acq_rel(free_pos), read by P1 and C6]
  *      P4 or_relaxed(write_pos, 1)
  *         cas_acq_rel(closed)       ------------>  C5 load_acquire(closed),
  *                                                     then write_pos, or C2 again
@@ -121,6 +129,9 @@
  *             bytes there, and take them for a record.
  *   C4 -> P1, C4 -> R1 -> R2 -> P1
  *             the bytes have been read, and scrubbed, before they are written again.
+ *   C4, R2 -> C6
+ *             the same of those that others had released before: who goes on from there passes it
+ *             on.
  *   P2        relaxed: positions never repeat, so that the value alone proves that the room is
  *             this producer's; what was in it before is P1's matter.
  *   C2, R1    look at words that may be somebody else's bytes by then, when the position they come
@@ -141,11 +152,11 @@
  *
  * How it is fast. A word and its bytes share a line, so a small record costs one transfer of a
  * line, where a ring of positions costs two. What is free is kept in each producer's handle and
- * looked up when that does not suffice; with several consumers, producers walk over released
- * records then, and consumers never touch the line of free_pos. Several records can be claimed, or
- * pushed, by one compare-and-swap (with MRING_SKIP_STALLED, a record takes two, and a claim one for
- * each). Lines are fetched for writing ahead of a compare-and-swap, which
- * waits for all stores before it. Consumers hold off as in the byte ring (struct mring_hold).
+ * looked up when that does not suffice; several consumers keep it beside read_pos, on a line that
+ * they have anyway, and write no line of a record. Several records can be claimed, or pushed, by
+ * one compare-and-swap (with MRING_SKIP_STALLED, a record takes two, and a claim one for each).
+ * Producers fetch lines for writing ahead of a compare-and-swap, which waits for all stores before
+ * it. Consumers hold off as in the byte ring (struct mring_hold).
  *
  * The rules are checked under RC11 and IMM in every mode by tests/model/mpmc.c and mpmc_close.c,
  * and sleeping, for one waiter and one notifier, by event.c; mpmc_wait.c, with several of both, has
@@ -661,6 +672,8 @@ MRING_API int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffe
                                     size_t *size);
 MRING_API void mring_mpmc_release_single(struct mring_mpmc_end *consumer, uint64_t pos,
                                          uint64_t end);
+MRING_API void mring_mpmc_mark(const struct mring_layout *layout, bool apart, uint64_t pos,
+                               uint64_t end);
 MRING_API void mring_mpmc_pass_on(struct mring_mpmc_end *consumer, uint64_t pos);
 MRING_API void mring_mpmc_wake(struct mring_mpmc_end *member, enum mring_end sleepers,
                                uint32_t most);
@@ -685,12 +698,10 @@ MRING_INTERNAL bool mring_mpmc_has_room(const struct mring_mpmc_end *producer, u
 }
 
 /*
- * How far ahead lines are fetched for writing: by producers, and, at the distance of the next line
- * but one, by consumers, who are to mark what they release. A compare-and-swap waits for the stores
- * before it, and those for their lines.
+ * How far ahead producers fetch lines for writing. A compare-and-swap waits for the stores before
+ * it, and those for their lines.
  */
 #define MRING_PREFETCH_BYTES 512u
-#define MRING_FOLLOW_BYTES   128u
 
 /* Reserve `span` bytes; returns where, or MRING_POS_NONE. */
 MRING_INTERNAL uint64_t mring_mpmc_reserve_span(struct mring_mpmc_end *producer, uint64_t span)
@@ -875,10 +886,12 @@ MRING_INTERNAL void mring_mpmc_give_back(struct mring_mpmc_end *consumer, bool a
         return;
     }
     mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
-    /* C4, pairs with R1: the bytes have been read and may be overwritten. */
-    mring_store_release_u64(
-        mring_mpmc_word(layout, apart, pos),
-        mring_mpmc_make(layout, pos, MRING_STATE_FREE, (end - pos) >> layout->granule_shift));
+    /* C6, pairs with C4 and R2: what is below has been read by others. */
+    if (MRING_LIKELY(mring_load_acquire_u64(&layout->read_side->free_pos) == pos))
+        /* C4, pairs with P1: the bytes have been read and may be overwritten. */
+        mring_store_release_u64(&layout->read_side->free_pos, end);
+    else
+        mring_mpmc_mark(layout, apart, pos, end);
     if (mring_mpmc_is_awaited(layout, layout->write_side))
         mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
 }
@@ -905,8 +918,8 @@ MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct
     return NULL;
 }
 
-/* For debug builds: whether a claim is not released yet, as far as its first word says, and where a
-   single consumer is. */
+/* For debug builds: whether a claim is not released yet, as far as its first word says, and where
+   free_pos or a single consumer is. */
 MRING_INTERNAL bool mring_mpmc_is_claimed(const struct mring_mpmc_end *consumer,
                                           const struct mring_claim *claim)
 {
@@ -914,9 +927,12 @@ MRING_INTERNAL bool mring_mpmc_is_claimed(const struct mring_mpmc_end *consumer,
     /* Relaxed: if the claim is not released, nobody else writes it now. */
     uint64_t word =
         mring_load_relaxed_u64(mring_mpmc_word(layout, mring_mpmc_is_apart(layout), claim->pos));
+    /* Relaxed: a claim that is not released keeps it from moving on. */
+    uint64_t free_pos = mring_load_relaxed_u64(&layout->read_side->free_pos);
 
-    if ((layout->mode & MRING_SINGLE_CONSUMER) &&
-        claim->pos - (consumer->pos - consumer->span) >= consumer->span)
+    if (layout->mode & MRING_SINGLE_CONSUMER
+            ? claim->pos - (consumer->pos - consumer->span) >= consumer->span
+            : (int64_t)(claim->pos - free_pos) < 0)
         return false;
     return mring_mpmc_is(layout, claim->pos, word, MRING_STATE_READY) ||
            mring_mpmc_is(layout, claim->pos, word, MRING_STATE_TAKEN);
@@ -993,7 +1009,6 @@ MRING_INTERNAL bool mring_mpmc_pop_record(struct mring_mpmc_end *consumer, uint6
     }
     if (!MRING_LIKELY(mring_mpmc_take(consumer, &pos, end)))
         return false;
-    mring_prefetch_write(layout->data + ((pos + MRING_FOLLOW_BYTES) & layout->mask));
     if (length > 0)
         memcpy(buffer, mring_mpmc_bytes(layout, false, pos), length);
     mring_mpmc_give_back(consumer, false, pos, end);

@@ -291,15 +291,16 @@ MRING_INTERNAL void mring_guard_commit(struct mring_guard *guard, uint64_t size)
 
 /*
  * What one side of a ring publishes to the other, in shared memory. Part of the format of named
- * rings: offsets never change. Each word stands on a block of MRING_LINE bytes of its own.
+ * rings: offsets never change. What different threads write stands on different blocks of
+ * MRING_LINE bytes.
  */
 struct mring_side {
     /* The side's position: write_pos or read_pos. Written by this side; read by the other, or, in a
        record ring with several members on this side, by those. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 pos;
-    /* The write side's, in a record ring with several consumers: free_pos, see mpmc.h. Written and
-       read by producers. */
-    MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 free_pos;
+    /* The read side's, in a record ring with several consumers: what is below is free. Written by
+       who has just moved pos; read by producers. */
+    mring_atomic_u64 free_pos;
     /* 0, or 1 + the status given to close. Written by this side, read by the other. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 closed;
     /* Kept for counters; zero. */
@@ -311,12 +312,12 @@ struct mring_side {
 };
 
 MRING_STATIC_ASSERT(offsetof(struct mring_side, pos) == 0, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, free_pos) == 128, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, closed) == 256, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, reserved_counters) == 384, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, event) == 512, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, poll_event) == 536, "format");
-MRING_STATIC_ASSERT(sizeof(struct mring_side) == 640, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, free_pos) == 8, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, closed) == 128, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, reserved_counters) == 256, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, event) == 384, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, poll_event) == 408, "format");
+MRING_STATIC_ASSERT(sizeof(struct mring_side) == 512, "format");
 
 MRING_END_DECLS
 

@@ -15,14 +15,15 @@
  *   BATCH       claims are of up to so many records; default 1
  *   ABORT       the first producer gives its first reservation up, after it has written there
  *   LONG        producers' records take two granules and imitate, too
+ *   TWO         the ring is full of two records of one granule instead
  *   COPY        by push and pop, or, with BATCH, push_n and pop_n, instead of in place
  *   STALL       (MRING_SKIP_STALLED) the first producer stops behind its reservation; all that the
  *               second one pushes comes out, and in the end, when the first one goes on, its record
  *
- * Controls that must fail: BREAK_P3, C2, C4 in every mode; P1 with a single consumer, or with two
- * producers (a single one that reclaims for itself has R1); SCRUB, C1, C3, R1 with two consumers;
- * P2 and R2 with two producers; GIVE_UP with ABORT and LONG; S2 where stalled ones are skipped, and
- * two consumers.
+ * Controls that must fail: BREAK_P3, C2, C4, P1 in every mode; SCRUB, C1, C3 with two consumers; C6
+ * with two and TWO; R2, R1 with that and two pushes (but with MRING_SKIP_STALLED, S1 reads the
+ * words that R1 did); P2 with two producers; GIVE_UP with ABORT and LONG; S2 where stalled ones are
+ * skipped, and two consumers.
  */
 #include "mpmc_model.h"
 
@@ -47,6 +48,12 @@ enum { LENGTH = 24 };
 enum { LENGTH = 8 };
 #endif
 
+#ifdef TWO
+enum { FIRST_LENGTH = 8 };
+#else
+enum { FIRST_LENGTH = 24 };
+#endif
+
 /* A record's first word is its producer's number and its own; the first record is number 0 of 0. */
 enum { RECORDS = 4 };
 
@@ -58,11 +65,16 @@ static uint64_t imitate(uint64_t pos)
     return mring_mpmc_make(&producers[0].layout, pos + GRANULE, MRING_STATE_READY, 8);
 }
 
+static size_t length_of(uint64_t number)
+{
+    return number == 0 ? FIRST_LENGTH : LENGTH;
+}
+
 /* The memory is one of words, so that they can be written one by one. */
 static void fill(uint64_t *room, uint64_t number, uint64_t pos)
 {
     room[0] = number;
-    if (LENGTH > 8 || number == 0) {
+    if (length_of(number) > 8) {
         mring_store_relaxed_u64((mring_atomic_u64 *)(room + 1), imitate(pos));
         room[2] = number;
     }
@@ -117,7 +129,7 @@ static void receive(unsigned who, const uint64_t *record, size_t size)
     unsigned producer = number >> 8 & 1, own = number & (RECORDS - 1);
 
     model_require(number >> 9 == 0 && (number & 0xff) < RECORDS, "nothing else comes out");
-    model_require(size == (number == 0 ? 24 : LENGTH), "records come whole");
+    model_require(size == length_of(number), "records come whole");
     if (number != 0) {
         model_require(own > last[who][producer], "a producer's records come in order");
         last[who][producer] = own;
@@ -201,10 +213,13 @@ static void scenario(void)
                 received[i][j][k] = 0;
         }
     }
-    uint64_t *room = mring_mpmc_reserve(&producers[0], 24);
-    model_require(room != NULL, "an empty ring has room");
-    fill(room, 0, START_POS + CAPACITY);
-    mring_mpmc_commit(&producers[0], 24);
+    for (uint64_t i = 0; i * (FIRST_LENGTH + 8) < CAPACITY; i++) {
+        uint64_t *room = mring_mpmc_reserve(&producers[0], FIRST_LENGTH);
+        model_require(room != NULL, "an empty ring has room");
+        fill(room, i, START_POS + CAPACITY);
+        mring_mpmc_commit(&producers[0], FIRST_LENGTH);
+        sent[0] = (unsigned)i;
+    }
 
     model_run_all(starts, 4);
 

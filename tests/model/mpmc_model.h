@@ -14,6 +14,8 @@
 #define MODEL_BROKEN_LOAD (MODEL_WITHIN(reclaim) || MODEL_WITHIN(look_for_free))
 #elif defined(BREAK_C1)
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_mpmc_read_pos)
+#elif defined(BREAK_C6)
+#define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_mpmc_give_back)
 #elif defined(BREAK_C5)
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(is_closed)
 #elif defined(BREAK_S1)
@@ -30,8 +32,8 @@
 #define MODEL_BROKEN_STORE (MODEL_WITHIN(discard) || MODEL_WITHIN(give_up))
 #elif defined(BREAK_C4)
 #define MODEL_BROKEN_STORE                                                                         \
-    (MODEL_WITHIN(mring_mpmc_give_back) || MODEL_WITHIN(publish_released) ||                       \
-     MODEL_WITHIN(mring_mpmc_pop_record))
+    (MODEL_WITHIN(mring_mpmc_give_back) || MODEL_WITHIN(mring_mpmc_mark) ||                        \
+     MODEL_WITHIN(publish_released) || MODEL_WITHIN(mring_mpmc_pop_record))
 #endif
 
 #ifdef BREAK_C2
@@ -159,7 +161,7 @@ static void reset_ring(enum mring_fencing fencing)
         reset_end(&consumers[i], MRING_READ_END, fencing);
     }
     mring_store_relaxed_u64(&write_side.pos, START_POS);
-    mring_store_relaxed_u64(&write_side.free_pos, START_POS);
+    mring_store_relaxed_u64(&read_side.free_pos, START_POS);
     mring_store_relaxed_u64(&read_side.pos, START_POS);
     mring_store_relaxed_u64(&write_side.closed, 0);
     mring_store_relaxed_u64(&read_side.closed, 0);

@@ -578,7 +578,7 @@ static void start_at(struct mring_mpmc *ring, size_t start)
     for (uint64_t at = pos; at != pos + capacity; at += granule)
         mring_store_relaxed_u64(mring_mpmc_word(layout, mring_mpmc_is_apart(layout), at),
                                 mring_mpmc_make(layout, at - capacity, MRING_STATE_FREE, 1));
-    mring_store_relaxed_u64(&layout->write_side->free_pos, pos);
+    mring_store_relaxed_u64(&layout->read_side->free_pos, pos);
     mring_store_relaxed_u64(&layout->read_side->pos, pos);
     mring_store_release_u64(&layout->write_side->pos, pos);
 }

@@ -411,7 +411,7 @@ Test(mring_mpmc_open, answers_corrupt_to_positions_between_granules, .timeout = 
         struct mring_mpmc ring, other, before;
         cr_assert_eq(mring_mpmc_create(&ring, &args), 0, "%s", variety->name);
         mring_atomic_u64 *positions[] = { &ring.layout.write_side->pos,
-                                          &ring.layout.write_side->free_pos,
+                                          &ring.layout.read_side->free_pos,
                                           &ring.layout.read_side->pos };
         mring_atomic_u64 *position = positions[i % 3];
         const uint64_t value = mring_load_relaxed_u64(position);

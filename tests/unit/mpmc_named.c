@@ -497,8 +497,8 @@ Test(mring_mpmc_open, lays_a_ring_out_as_others_expect, .timeout = 10)
             { 112, 4, rows[i].granule },
             { 116, 4, 64 }, /* members */
             { 0x10000, 8, rows[i].write_pos },
-            { 0x10080, 8, CAPACITY }, /* free_pos */
             { 0x20000, 8, CAPACITY }, /* read_pos */
+            { 0x20008, 8, CAPACITY }, /* free_pos */
             { apart ? rows[i].words : rows[i].data, 8, UINT64_C(0x140000005) },
             { rows[i].data + (apart ? 0 : 8), 5, UINT64_C(0x7365747962) }, /* "bytes" */
         };

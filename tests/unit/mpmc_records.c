@@ -141,6 +141,30 @@ Test(mring_mpmc_release, may_come_after_later_records_were_popped, .timeout = 10
     }
 }
 
+/* Who releases in turn does not look whether what follows is marked; whoever comes next, does. */
+Test(mring_mpmc_release, moves_free_pos_over_all_that_was_released_before_or_after, .timeout = 10)
+{
+    for (size_t i = 0; i < ROWS(varieties); i++) {
+        struct setup setup;
+        struct mring_claim claims[5];
+        if (has_one_consumer(&varieties[i]))
+            continue;
+        begin(&setup, &varieties[i]);
+        mring_atomic_u64 *free_pos = &setup.ring.layout.read_side->free_pos;
+        for (size_t j = 0; j < 5; j++) {
+            cr_assert_eq(put(&setup.out[0], j, 100), 0, "%s", varieties[i].name);
+            cr_assert_eq(claim(&setup.in[j % setup.consumers], &claims[j], 1), 1);
+        }
+        static const size_t order[] = { 0, 2, 1, 4, 3 }, after[] = { 0, 0, 1, 2, 3 };
+        for (size_t j = 0; j < 5; j++) {
+            release(&setup.in[order[j] % setup.consumers], &claims[order[j]]);
+            cr_expect_eq(mring_load_relaxed_u64(free_pos), claims[after[j]].end, "%s, %zu",
+                         varieties[i].name, j);
+        }
+        finish(&setup);
+    }
+}
+
 Test(mring_mpmc_claim, passes_what_was_discarded, .timeout = 10)
 {
     for (size_t i = 0; i < ROWS(varieties); i++) {

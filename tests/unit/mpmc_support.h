@@ -97,7 +97,7 @@ static inline void start_at(struct mring_mpmc *ring, uint64_t pos)
 
     cr_assert_eq(pos & layout->mask, 0);
     mring_store_relaxed_u64(&layout->write_side->pos, pos);
-    mring_store_relaxed_u64(&layout->write_side->free_pos, pos);
+    mring_store_relaxed_u64(&layout->read_side->free_pos, pos);
     mring_store_relaxed_u64(&layout->read_side->pos, pos);
     for (uint64_t at = pos - layout->mask - 1; at != pos; at += layout->granule_mask + 1)
         mring_store_relaxed_u64(mring_mpmc_word(layout, apart, at),
