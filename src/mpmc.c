@@ -454,7 +454,7 @@ bool mring_mpmc_find_room(struct mring_mpmc_end *producer, uint64_t span)
 
     mring_hold_off(&producer->hold);
     bool enough = look_for_room(producer, span) == 0;
-    mring_hold_learn(&producer->hold, producer->limit - before, enough);
+    mring_hold_learn(&producer->hold, MRING_WRITE_END, producer->limit - before, enough);
     if (!enough)
         mring_counter_add(&producer->counters.misses, 1);
     return enough;
@@ -591,7 +591,7 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
 static bool holds_off(struct mring_mpmc_end *consumer, uint64_t pos)
 {
     publish_held(consumer);
-    mring_hold_learn(&consumer->hold, pos - consumer->seen, pos != consumer->seen);
+    mring_hold_learn(&consumer->hold, MRING_READ_END, pos - consumer->seen, pos != consumer->seen);
     consumer->seen = pos;
     if (consumer->hold.finds < consumer->hold.needed)
         return false;

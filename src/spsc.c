@@ -231,7 +231,7 @@ bool mring_spsc_find_room(struct mring_spsc *ring, size_t size)
     mring_spsc_refresh_room(ring);
 
     bool enough = mring_spsc_room_seen(ring) >= size;
-    mring_hold_learn(&ring->write_hold, ring->read_pos_seen - before, enough);
+    mring_hold_learn(&ring->write_hold, MRING_WRITE_END, ring->read_pos_seen - before, enough);
     if (!enough)
         mring_counter_add(&ring->write_counters.misses, 1);
     return enough;
@@ -247,7 +247,7 @@ bool mring_spsc_find_bytes(struct mring_spsc *ring, size_t minimum)
     mring_spsc_refresh_bytes(ring);
 
     bool enough = mring_spsc_bytes_seen(ring) >= minimum;
-    mring_hold_learn(&ring->read_hold, ring->write_pos_seen - before, enough);
+    mring_hold_learn(&ring->read_hold, MRING_READ_END, ring->write_pos_seen - before, enough);
     if (!enough)
         mring_counter_add(&ring->read_counters.misses, 1);
     return enough;

@@ -178,12 +178,13 @@ MRING_INTERNAL bool mring_batch_is_held(struct mring_batch *batch, uint64_t pos)
  * Hold-off: an end that follows the other one closely finds little each time it looks, and each
  * look takes a cache line away from where it is being written. When most looks find something, but
  * few bytes, data is streaming, and the end lets some more come together before it looks again: for
- * a fixed time. When messages are sparse, as they are in a ping-pong, there are looks in vain
- * between, and it does not hold off. Where that brought less than twice as much, because the end
- * itself is what is slow, it takes twice as many finds before it is tried again.
+ * a fixed time. When messages are sparse, as they are in a ping-pong, the consumer looks in vain
+ * between, and does not hold off. A producer's looks in vain say nothing: there is a whole ring to
+ * be read before what it writes now is late. Where that brought less than twice as much, because
+ * the end itself is what is slow, it takes twice as many finds before it is tried again.
  */
 struct mring_hold {
-    uint32_t finds;  /* looks that found few bytes, less those in vain */
+    uint32_t finds;  /* looks that found few bytes, less those in vain of a consumer */
     uint32_t needed; /* of them, to hold off */
     uint32_t usual;  /* bytes that such a look finds, about */
     uint32_t pauses; /* how often mring_pause() takes that time */
@@ -201,8 +202,9 @@ MRING_INTERNAL void mring_hold_off(const struct mring_hold *hold)
             mring_pause();
 }
 
-/* After a look that found `found` more bytes; `enough`: as many as were asked for. */
-MRING_INTERNAL void mring_hold_learn(struct mring_hold *hold, uint64_t found, bool enough)
+/* After a look of `end` that found `found` more bytes; `enough`: as many as were asked for. */
+MRING_INTERNAL void mring_hold_learn(struct mring_hold *hold, enum mring_end end, uint64_t found,
+                                     bool enough)
 {
     if (hold->finds >= hold->needed) {
         if (found >= 2 * hold->usual) {
@@ -213,7 +215,7 @@ MRING_INTERNAL void mring_hold_learn(struct mring_hold *hold, uint64_t found, bo
                 hold->needed *= 2;
         }
     } else if (!enough) {
-        hold->finds -= hold->finds > 0;
+        hold->finds -= end == MRING_READ_END && hold->finds > 0;
     } else if (found < MRING_HOLD_FEW) {
         hold->usual = (hold->usual + (uint32_t)found + 1) / 2; /* not 0, or nothing would do */
         hold->finds++;
