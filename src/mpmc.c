@@ -554,33 +554,30 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t most, uint64_t least,
                      uint64_t greatest, size_t *count)
 {
-    uint64_t end = pos;
-    uint64_t guess = least;
-    uint64_t span = mring_mpmc_span(layout, false, guess);
+    unsigned char *const data = layout->data;
+    const uint64_t mask = layout->mask;
+    uint64_t end = pos, length = least, span = mring_mpmc_span(layout, false, length);
+    size_t found = 0;
 
-    *count = 0;
-    while (*count < most && end - pos < CLAIM_BYTES_MAX) {
+    while (found < most && end - pos < CLAIM_BYTES_MAX) {
         /* C2, pairs with P3: the record is complete. If it is as long as the last one, the
            processor need not wait for this word to look at the next one. */
-        uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, end));
-        if (word != mring_mpmc_make(layout, end, MRING_STATE_READY, guess)) {
-            if (mring_mpmc_is(layout, end, word, MRING_STATE_READY)) {
-                guess = mring_mpmc_length(word);
-                if (guess < least || guess > greatest)
-                    break;
-                span = mring_mpmc_span(layout, false, guess);
-            } else if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
+        uint64_t word = mring_look_acquire_u64((void *)mring_mpmc_place(data, mask, end));
+        if (word != mring_mpmc_make(layout, end, MRING_STATE_READY, length)) {
+            if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
                 end += mring_mpmc_word_span(layout, false, word);
                 continue;
-            } else {
-                break;
             }
+            length = mring_mpmc_length(word);
+            if (!mring_mpmc_is(layout, end, word, MRING_STATE_READY) || length < least ||
+                length > greatest)
+                break;
+            span = mring_mpmc_span(layout, false, length);
         }
-        /* Not before: where nothing is yet, the line is to stay with who will write it. */
-        mring_prefetch(layout->data + ((end + MRING_PREFETCH_BYTES) & layout->mask));
-        ++*count;
+        found++;
         end += span;
     }
+    *count = found;
     return end;
 }
 

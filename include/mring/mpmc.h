@@ -551,6 +551,13 @@ MRING_INTERNAL uint64_t mring_mpmc_head(bool apart)
     return sizeof(mring_atomic_u64) * !apart;
 }
 
+/* Where `pos` is. Loops keep what this needs at hand: for all that the compiler knows, each atomic
+   access that they make could change the layout. */
+MRING_INTERNAL unsigned char *mring_mpmc_place(unsigned char *data, uint64_t mask, uint64_t pos)
+{
+    return data + (pos & mask);
+}
+
 MRING_INTERNAL mring_atomic_u64 *mring_mpmc_word(const struct mring_layout *layout, bool apart,
                                                  uint64_t pos)
 {
@@ -823,7 +830,8 @@ MRING_INLINE size_t mring_mpmc_push_n(struct mring_mpmc_end *producer, const voi
 
     const struct mring_layout *layout = &producer->layout;
     const unsigned char *element = (const unsigned char *)elements;
-    uint64_t span = mring_mpmc_span(layout, false, size);
+    unsigned char *const data = layout->data;
+    const uint64_t mask = layout->mask, span = mring_mpmc_span(layout, false, size);
     size_t done = 0;
     if (mring_mpmc_is_apart(layout)) {
         while (done < count && mring_mpmc_push_skipping(producer, element + done * size, size) == 0)
@@ -832,13 +840,13 @@ MRING_INLINE size_t mring_mpmc_push_n(struct mring_mpmc_end *producer, const voi
     }
     mring_guard_enter(&producer->guard);
     uint64_t pos = mring_mpmc_reserve_n(producer, span, &count);
-    for (; done < count; done++, element += size) {
-        uint64_t at = pos + done * span;
+    for (uint64_t at = pos; done < count; done++, at += span) {
+        unsigned char *place = mring_mpmc_place(data, mask, at);
         if (size > 0)
-            memcpy(mring_mpmc_bytes(layout, false, at), element, size);
+            memcpy(place + mring_mpmc_head(false), element + done * size, size);
         /* Relaxed: nobody gets here but over the first word, which P3 publishes. */
         if (done > 0)
-            mring_store_relaxed_u64(mring_mpmc_word(layout, false, at),
+            mring_store_relaxed_u64((mring_atomic_u64 *)(void *)place,
                                     mring_mpmc_make(layout, at, MRING_STATE_READY, size));
     }
     if (count > 0) {
@@ -875,6 +883,28 @@ MRING_INTERNAL bool mring_mpmc_take(struct mring_mpmc_end *consumer, uint64_t *p
     return mring_cas_acq_rel_u64(&consumer->layout.read_side->pos, pos, end);
 }
 
+/* Release [pos, end), which is scrubbed, and all that a single consumer has not released. */
+MRING_INTERNAL void mring_mpmc_hand_over(struct mring_mpmc_end *consumer, bool apart, uint64_t pos,
+                                         uint64_t end)
+{
+    const struct mring_layout *layout = &consumer->layout;
+
+    if (layout->mode & MRING_SINGLE_CONSUMER) {
+        consumer->span = 0;
+        consumer->published = end;
+        /* C4, pairs with P1: the bytes have been read and may be overwritten. */
+        mring_store_release_u64(&layout->read_side->pos, end);
+    } else if (MRING_LIKELY(mring_load_acquire_u64(&layout->read_side->free_pos) == pos)) {
+        /* That was C6, pairs with C4 and R2: what is below has been read by others. C4, pairs with
+           P1: and now this. */
+        mring_store_release_u64(&layout->read_side->free_pos, end);
+    } else {
+        mring_mpmc_mark(layout, apart, pos, end);
+    }
+    if (mring_mpmc_is_awaited(layout, layout->write_side))
+        mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
+}
+
 /* Release [pos, end), which was claimed. */
 MRING_INTERNAL void mring_mpmc_give_back(struct mring_mpmc_end *consumer, bool apart, uint64_t pos,
                                          uint64_t end)
@@ -886,14 +916,7 @@ MRING_INTERNAL void mring_mpmc_give_back(struct mring_mpmc_end *consumer, bool a
         return;
     }
     mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
-    /* C6, pairs with C4 and R2: what is below has been read by others. */
-    if (MRING_LIKELY(mring_load_acquire_u64(&layout->read_side->free_pos) == pos))
-        /* C4, pairs with P1: the bytes have been read and may be overwritten. */
-        mring_store_release_u64(&layout->read_side->free_pos, end);
-    else
-        mring_mpmc_mark(layout, apart, pos, end);
-    if (mring_mpmc_is_awaited(layout, layout->write_side))
-        mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
+    mring_mpmc_hand_over(consumer, apart, pos, end);
 }
 
 MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct mring_claim *claim,
@@ -949,6 +972,31 @@ MRING_INLINE void mring_mpmc_release(struct mring_mpmc_end *consumer,
     mring_guard_leave(&consumer->guard);
 }
 
+/* Copy `count` records of `size` bytes out of a claim. */
+MRING_INTERNAL void mring_mpmc_copy_out(const struct mring_mpmc_end *consumer, bool apart,
+                                        struct mring_claim *claim, void *elements, size_t size,
+                                        size_t count)
+{
+    const struct mring_layout *layout = &consumer->layout;
+    unsigned char *element = (unsigned char *)elements;
+    const uint64_t span = mring_mpmc_span(layout, apart, size);
+    size_t found;
+
+    if (size == 0)
+        return;
+    /* Unless there is something between, one is right behind the other. */
+    if (MRING_LIKELY(claim->end - claim->pos == count * span)) {
+        for (uint64_t pos = claim->pos; pos != claim->end; pos += span, element += size)
+            memcpy(element, mring_mpmc_bytes(layout, apart, pos), size);
+        return;
+    }
+    for (size_t i = 0; i < count; i++, element += size) {
+        const void *bytes = mring_mpmc_next(consumer, claim, &found);
+        if (MRING_LIKELY(bytes != NULL))
+            memcpy(element, bytes, size);
+    }
+}
+
 MRING_INLINE size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elements, size_t size,
                                      size_t count)
 {
@@ -956,23 +1004,18 @@ MRING_INLINE size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elem
 
     const struct mring_layout *layout = &consumer->layout;
     bool apart = mring_mpmc_is_apart(layout);
-    unsigned char *element = (unsigned char *)elements;
-    uint64_t span = mring_mpmc_span(layout, apart, size);
     struct mring_claim claim;
-    size_t found;
     mring_guard_enter(&consumer->guard);
     count = mring_mpmc_claim_n(consumer, &claim, size, count);
     if (count > 0) {
-        /* Unless there is something between, one is right behind the other. */
-        bool even = claim.end - claim.pos == count * span;
-        for (size_t i = 0; size > 0 && i < count; i++) {
-            const void *bytes = mring_mpmc_bytes(layout, apart, claim.pos + i * span);
-            if (!MRING_LIKELY(even))
-                bytes = mring_mpmc_next(consumer, &claim, &found);
-            if (MRING_LIKELY(bytes != NULL))
-                memcpy(element + i * size, bytes, size);
-        }
-        mring_mpmc_give_back(consumer, apart, claim.pos, claim.end);
+        mring_mpmc_copy_out(consumer, apart, &claim, elements, size, count);
+        /* Where each takes a granule, and a single consumer has no others, all begin with words of
+           this lap: nothing is to be scrubbed. */
+        if (MRING_LIKELY(claim.end - claim.pos == count * mring_mpmc_granule(layout) &&
+                         consumer->span <= claim.end - claim.pos && consumer->batch.bytes == 0))
+            mring_mpmc_hand_over(consumer, apart, claim.pos, claim.end);
+        else
+            mring_mpmc_give_back(consumer, apart, claim.pos, claim.end);
     }
     mring_guard_leave(&consumer->guard);
     return count;
@@ -988,31 +1031,24 @@ MRING_INTERNAL bool mring_mpmc_pop_record(struct mring_mpmc_end *consumer, uint6
     const struct mring_layout *layout = &consumer->layout;
     uint64_t end = pos + mring_mpmc_span(layout, false, length);
 
-    if (layout->mode & MRING_SINGLE_CONSUMER) {
-        if (!MRING_LIKELY(consumer->span == 0))
+    if (!(layout->mode & MRING_SINGLE_CONSUMER)) {
+        if (!MRING_LIKELY(mring_mpmc_take(consumer, &pos, end)))
             return false;
+    } else if (MRING_LIKELY(consumer->span == 0)) {
         consumer->pos = end;
-        if (length > 0)
-            memcpy(buffer, mring_mpmc_bytes(layout, false, pos), length);
-        if (!MRING_LIKELY(consumer->batch.bytes == 0)) {
-            consumer->span = end - pos;
-            mring_mpmc_release_single(consumer, pos, end);
-            return true;
-        }
-        mring_mpmc_scrub(layout, false, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
-        consumer->published = end;
-        /* C4, pairs with P1: the bytes have been read and may be overwritten. */
-        mring_store_release_u64(&layout->read_side->pos, end);
-        if (mring_mpmc_is_awaited(layout, layout->write_side))
-            mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
-        return true;
-    }
-    if (!MRING_LIKELY(mring_mpmc_take(consumer, &pos, end)))
+    } else {
         return false;
+    }
     if (length > 0)
         memcpy(buffer, mring_mpmc_bytes(layout, false, pos), length);
-    mring_mpmc_give_back(consumer, false, pos, end);
-    if (mring_mpmc_is_awaited(layout, layout->read_side))
+    if (MRING_LIKELY(consumer->batch.bytes == 0)) {
+        mring_mpmc_scrub(layout, false, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
+        mring_mpmc_hand_over(consumer, false, pos, end);
+    } else {
+        consumer->span = end - pos;
+        mring_mpmc_release_single(consumer, pos, end);
+    }
+    if (!(layout->mode & MRING_SINGLE_CONSUMER) && mring_mpmc_is_awaited(layout, layout->read_side))
         mring_mpmc_pass_on(consumer, end);
     return true;
 }

@@ -15,7 +15,7 @@
 #elif defined(BREAK_C1)
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_mpmc_read_pos)
 #elif defined(BREAK_C6)
-#define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_mpmc_give_back)
+#define MODEL_BROKEN_LOAD MODEL_WITHIN(mring_mpmc_hand_over)
 #elif defined(BREAK_C5)
 #define MODEL_BROKEN_LOAD MODEL_WITHIN(is_closed)
 #elif defined(BREAK_S1)
@@ -32,7 +32,7 @@
 #define MODEL_BROKEN_STORE (MODEL_WITHIN(discard) || MODEL_WITHIN(give_up))
 #elif defined(BREAK_C4)
 #define MODEL_BROKEN_STORE                                                                         \
-    (MODEL_WITHIN(mring_mpmc_give_back) || MODEL_WITHIN(mring_mpmc_mark) ||                        \
+    (MODEL_WITHIN(mring_mpmc_hand_over) || MODEL_WITHIN(mring_mpmc_mark) ||                        \
      MODEL_WITHIN(publish_released) || MODEL_WITHIN(mring_mpmc_pop_record))
 #endif
 

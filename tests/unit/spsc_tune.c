@@ -1115,9 +1115,15 @@ static bool holds(const struct mring_hold *hold)
 }
 
 /* The one copy of the inlined call. */
+static void learn_at(struct mring_hold *hold, enum mring_end end, uint64_t found, bool enough)
+{
+    mring_hold_learn(hold, end, found, enough);
+}
+
+/* What a consumer learns. */
 static void learn(struct mring_hold *hold, uint64_t found, bool enough)
 {
-    mring_hold_learn(hold, found, enough);
+    learn_at(hold, MRING_READ_END, found, enough);
 }
 
 /* Looks, one per letter: f finds 8 bytes, F 2,000, anything else none. Those before which it held
@@ -1180,6 +1186,25 @@ Test(mring_hold, tolerates_some_looks_in_vain, .timeout = 5)
 
         cr_expect(holds(&hold), "%s", patterns[i]);
     }
+}
+
+Test(mring_hold, does_not_count_a_producers_looks_in_vain_but_those_it_held_off_before,
+     .timeout = 5)
+{
+    struct mring_hold hold = new_hold;
+
+    for (uint32_t i = 0; i < MRING_HOLD_NEEDED_MIN; i++) {
+        cr_expect_not(holds(&hold));
+        learn_at(&hold, MRING_WRITE_END, 8, true);
+        for (int j = 0; j < 10 && i + 1 < MRING_HOLD_NEEDED_MIN; j++)
+            learn_at(&hold, MRING_WRITE_END, 0, false);
+    }
+    cr_assert(holds(&hold));
+
+    learn_at(&hold, MRING_WRITE_END, 0, false);
+
+    cr_expect_not(holds(&hold));
+    cr_expect_eq(hold.needed, 2 * MRING_HOLD_NEEDED_MIN);
 }
 
 Test(mring_hold, goes_on_while_it_brings_twice_as_much, .timeout = 5)
@@ -1610,24 +1635,33 @@ Test(mring_spsc_hold, takes_more_finds_each_time_that_it_was_not_worth_it, .time
     }
 }
 
-Test(mring_spsc_hold, is_off_where_looks_are_in_vain_or_find_much, .timeout = 5)
+Test(mring_spsc_hold, is_off_where_a_consumer_looks_in_vain, .timeout = 5)
 {
+    struct mring_spsc ring = ring_for(MRING_READ_END);
     unsigned char byte = 0;
 
-    for (size_t i = 0; i < 2; i++) {
-        enum mring_end end = both_ends[i];
-        struct mring_spsc ring = ring_for(end);
-
-        for (unsigned j = 0; j < 100; j++) {
-            stream(&ring, end, 8, 1);
-            cr_assert_not(end == MRING_WRITE_END ? mring_spsc_push(&ring, &byte, 1)
-                                                 : mring_spsc_pop(&ring, &byte, 1));
-            stream(&ring, end, 2048, 1);
-        }
-
-        cr_expect_lt(hold_of(&ring, end)->finds, 2);
-        mring_spsc_destroy(&ring);
+    for (unsigned j = 0; j < 100; j++) {
+        stream(&ring, MRING_READ_END, 8, 1);
+        cr_assert_not(mring_spsc_pop(&ring, &byte, 1));
+        stream(&ring, MRING_READ_END, 2048, 1);
     }
+
+    cr_expect_lt(ring.read_hold.finds, 2);
+    mring_spsc_destroy(&ring);
+}
+
+Test(mring_spsc_hold, comes_to_a_producer_that_looks_in_vain_between, .timeout = 5)
+{
+    struct mring_spsc ring = ring_for(MRING_WRITE_END);
+    unsigned char byte = 0;
+
+    for (unsigned j = 0; j < MRING_HOLD_NEEDED_MIN; j++) {
+        cr_assert_not(mring_spsc_push(&ring, &byte, 1));
+        stream(&ring, MRING_WRITE_END, 8, 1);
+    }
+
+    cr_expect(holds(&ring.write_hold));
+    mring_spsc_destroy(&ring);
 }
 
 /* ---- looking for news without asking for anything -------------------------------------------- */
