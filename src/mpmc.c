@@ -22,6 +22,8 @@ static uint8_t log2_of(uint64_t power)
 
 static void start(struct mring_mpmc *ring, const struct mmap *map, const struct ring_header *header)
 {
+    unsigned mode = (header->kind - RING_KIND_MPMC) & RING_MODE_FLAGS;
+
     *ring = (struct mring_mpmc){
         .layout = { .data = map->addr,
                     .words = mring_ring_part(map, header, header->words_offset),
@@ -29,10 +31,11 @@ static void start(struct mring_mpmc *ring, const struct mmap *map, const struct 
                     .granule_mask = header->record_granule - 1,
                     .granule_shift = log2_of(header->record_granule),
                     .record_max = header->record_max,
+                    .inline_end = mode & MRING_SKIP_STALLED ? 0 : header->record_max + 1,
                     .lap_shift = log2_of(header->capacity),
                     .word_shift = (uint8_t)(log2_of(header->record_granule) - 3),
                     .fencing = (uint8_t)mring_ring_fencing(header),
-                    .mode = (header->kind - RING_KIND_MPMC) & RING_MODE_FLAGS,
+                    .mode = mode,
                     .write_side = mring_ring_part(map, header, header->write_side_offset),
                     .read_side = mring_ring_part(map, header, header->read_side_offset) },
         .fds = { -1, -1 },
@@ -128,6 +131,12 @@ static bool has_one_member(const struct mring_layout *layout, enum mring_end end
 {
     return layout->mode &
            (unsigned)(end == MRING_WRITE_END ? MRING_SINGLE_PRODUCER : MRING_SINGLE_CONSUMER);
+}
+
+/* Where a consumer would claim next. */
+static uint64_t claim_pos_of(const struct mring_mpmc_end *consumer)
+{
+    return mring_mpmc_read_pos(consumer, has_one_member(&consumer->layout, MRING_READ_END));
 }
 
 /* What one word that is nobody's covers at most, as its length has so many bits. */
@@ -596,19 +605,29 @@ static bool holds_off(struct mring_mpmc_end *consumer, uint64_t pos)
     return true;
 }
 
+/* Claim [*pos, end); if others were faster, *pos becomes where they are. */
+static bool take_span(struct mring_mpmc_end *consumer, uint64_t *pos, uint64_t end)
+{
+    if (!has_one_member(&consumer->layout, MRING_READ_END))
+        return mring_mpmc_take(&consumer->layout, pos, end);
+    consumer->span += end - *pos;
+    consumer->pos = end;
+    return true;
+}
+
 static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim *claim,
                              size_t most, uint64_t least, uint64_t greatest)
 {
     const struct mring_layout *layout = &consumer->layout;
-    uint64_t pos = mring_mpmc_read_pos(consumer);
+    uint64_t pos = claim_pos_of(consumer);
     bool again = true;
     size_t count;
 
     for (;;) {
         uint64_t end = walk(layout, pos, most, least, greatest, &count);
-        if (end == pos && mring_mpmc_read_pos(consumer) != pos) {
+        if (end == pos && claim_pos_of(consumer) != pos) {
             /* Others have gone on: this may never have been so. */
-            pos = mring_mpmc_read_pos(consumer);
+            pos = claim_pos_of(consumer);
             continue;
         }
         if (end == pos) {
@@ -618,10 +637,10 @@ static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim
                 return 0;
             }
             again = false;
-            pos = mring_mpmc_read_pos(consumer);
+            pos = claim_pos_of(consumer);
             continue;
         }
-        if (!mring_mpmc_take(consumer, &pos, end))
+        if (!take_span(consumer, &pos, end))
             continue;
         if (count > 0) {
             claim->pos = claim->next = pos;
@@ -629,7 +648,7 @@ static size_t claim_in_order(struct mring_mpmc_end *consumer, struct mring_claim
             return count;
         }
         mring_mpmc_give_back(consumer, false, pos, end);
-        pos = mring_mpmc_read_pos(consumer);
+        pos = claim_pos_of(consumer);
     }
 }
 
@@ -671,7 +690,7 @@ static bool ends_at(const struct mring_mpmc_end *consumer, uint64_t pos)
         /* C2, pairs with P3, and after C5: so nothing was missed. And C1 after C5: if others had
            gone on, so far that this is an old place, that is seen. */
         uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
-        return !mring_mpmc_is_current(layout, pos, word) && mring_mpmc_read_pos(consumer) == pos;
+        return !mring_mpmc_is_current(layout, pos, word) && claim_pos_of(consumer) == pos;
     }
     /* Relaxed: C5 has seen it. */
     uint64_t write_pos = mring_load_relaxed_u64(&layout->write_side->pos);
@@ -704,7 +723,7 @@ static int look_at(struct mring_mpmc_end *consumer, uint64_t pos, size_t room, s
     if (mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN))
         return 0;
     if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY))
-        return mring_mpmc_read_pos(consumer) == pos ? judge_record(layout, word, room, size) : 0;
+        return claim_pos_of(consumer) == pos ? judge_record(layout, word, room, size) : 0;
     return ends_at(consumer, pos) ? MRING_EOF : MRING_TIMED_OUT;
 }
 
@@ -1008,7 +1027,7 @@ static int look_for_record(struct mring_mpmc_end *consumer, size_t room, size_t 
 {
     if (consumer->layout.mode & MRING_SKIP_STALLED)
         return look_over(consumer, room, size);
-    return look_at(consumer, mring_mpmc_read_pos(consumer), room, size);
+    return look_at(consumer, claim_pos_of(consumer), room, size);
 }
 
 /*
@@ -1018,7 +1037,7 @@ static int look_for_record(struct mring_mpmc_end *consumer, size_t room, size_t 
 int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t room, size_t *size)
 {
     const struct mring_layout *layout = &consumer->layout;
-    uint64_t pos = mring_mpmc_read_pos(consumer);
+    uint64_t pos = claim_pos_of(consumer);
     uint64_t most = least_of(room, layout->record_max);
     struct mring_claim claim;
 
@@ -1026,13 +1045,14 @@ int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t 
         /* C2, pairs with P3: the record is complete. */
         uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, pos));
         size_t length = (size_t)mring_mpmc_length(word);
+        bool single = has_one_member(layout, MRING_READ_END);
         if (mring_mpmc_is(layout, pos, word, MRING_STATE_READY)) {
-            if (length <= most && mring_mpmc_pop_record(consumer, pos, buffer, length)) {
+            if (length <= most && mring_mpmc_pop_record(consumer, single, pos, buffer, length)) {
                 *size = length;
                 return 0;
             }
         } else if (!mring_mpmc_is(layout, pos, word, MRING_STATE_TAKEN) &&
-                   mring_mpmc_read_pos(consumer) == pos && !holds_off(consumer, pos)) {
+                   claim_pos_of(consumer) == pos && !holds_off(consumer, pos)) {
             mring_counter_add(&consumer->counters.misses, 1);
             return ends_at(consumer, pos) ? MRING_EOF : MRING_EMPTY;
         }

@@ -190,6 +190,8 @@ struct mring_layout {
     unsigned char *words; /* with MRING_SKIP_STALLED, of position p: at words + ((p & (capacity -
                              1)) >> word_shift) */
     uint64_t record_max;  /* bytes */
+    uint64_t inline_end;  /* push and pop copy smaller ones inline: record_max + 1; with
+                            MRING_SKIP_STALLED, none */
 };
 
 /* A ring in a process. It must not move while ends have joined it. */
@@ -812,10 +814,9 @@ MRING_INLINE int mring_mpmc_push(struct mring_mpmc_end *producer, const void *by
     assert(producer->span == 0 && "commit or abort comes before the next push");
 
     const struct mring_layout *layout = &producer->layout;
-    if (!MRING_LIKELY(size <= layout->record_max))
-        return MRING_TOO_LARGE;
-    if (mring_mpmc_is_apart(layout))
-        return mring_mpmc_push_skipping(producer, bytes, size);
+    if (!MRING_LIKELY(size < layout->inline_end))
+        return size > layout->record_max ? MRING_TOO_LARGE
+                                         : mring_mpmc_push_skipping(producer, bytes, size);
     mring_guard_enter(&producer->guard);
     bool done = mring_mpmc_push_next(producer, bytes, size);
     mring_guard_leave(&producer->guard);
@@ -863,34 +864,26 @@ MRING_INLINE size_t mring_mpmc_push_n(struct mring_mpmc_end *producer, const voi
 /* ---- the consumers' */
 
 /* Where consumers claim next. */
-MRING_INTERNAL uint64_t mring_mpmc_read_pos(const struct mring_mpmc_end *consumer)
+MRING_INTERNAL uint64_t mring_mpmc_read_pos(const struct mring_mpmc_end *consumer, bool single)
 {
-    if (consumer->layout.mode & MRING_SINGLE_CONSUMER)
-        return consumer->pos;
     /* C1, pairs with C3: what those before have seen is seen. */
-    return mring_load_acquire_u64(&consumer->layout.read_side->pos);
+    return single ? consumer->pos : mring_load_acquire_u64(&consumer->layout.read_side->pos);
 }
 
-/* Claim [*pos, end); if others were faster, *pos becomes where they are. */
-MRING_INTERNAL bool mring_mpmc_take(struct mring_mpmc_end *consumer, uint64_t *pos, uint64_t end)
+/* Claim [*pos, end), as one of several; if others were faster, *pos becomes where they are. */
+MRING_INTERNAL bool mring_mpmc_take(const struct mring_layout *layout, uint64_t *pos, uint64_t end)
 {
-    if (consumer->layout.mode & MRING_SINGLE_CONSUMER) {
-        consumer->span += end - *pos;
-        consumer->pos = end;
-        return true;
-    }
     /* C3, pairs with C1: nobody else claims it, so that *pos was not outdated when C2 looked. */
-    return mring_cas_acq_rel_u64(&consumer->layout.read_side->pos, pos, end);
+    return mring_cas_acq_rel_u64(&layout->read_side->pos, pos, end);
 }
 
-/* Release [pos, end), which is scrubbed, and all that a single consumer has not released. */
-MRING_INTERNAL void mring_mpmc_hand_over(struct mring_mpmc_end *consumer, bool apart, uint64_t pos,
-                                         uint64_t end)
+/* Release [pos, end), which is scrubbed, and is all that a single consumer has not released. */
+MRING_INTERNAL void mring_mpmc_hand_over(struct mring_mpmc_end *consumer, bool single, bool apart,
+                                         uint64_t pos, uint64_t end)
 {
     const struct mring_layout *layout = &consumer->layout;
 
-    if (layout->mode & MRING_SINGLE_CONSUMER) {
-        consumer->span = 0;
+    if (single) {
         consumer->published = end;
         /* C4, pairs with P1: the bytes have been read and may be overwritten. */
         mring_store_release_u64(&layout->read_side->pos, end);
@@ -916,7 +909,7 @@ MRING_INTERNAL void mring_mpmc_give_back(struct mring_mpmc_end *consumer, bool a
         return;
     }
     mring_mpmc_scrub(layout, apart, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
-    mring_mpmc_hand_over(consumer, apart, pos, end);
+    mring_mpmc_hand_over(consumer, false, apart, pos, end);
 }
 
 MRING_INLINE void *mring_mpmc_next(const struct mring_mpmc_end *consumer, struct mring_claim *claim,
@@ -1012,10 +1005,13 @@ MRING_INLINE size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elem
         /* Where each takes a granule, and a single consumer has no others, all begin with words of
            this lap: nothing is to be scrubbed. */
         if (MRING_LIKELY(claim.end - claim.pos == count * mring_mpmc_granule(layout) &&
-                         consumer->span <= claim.end - claim.pos && consumer->batch.bytes == 0))
-            mring_mpmc_hand_over(consumer, apart, claim.pos, claim.end);
-        else
+                         consumer->span <= claim.end - claim.pos && consumer->batch.bytes == 0)) {
+            consumer->span = 0;
+            mring_mpmc_hand_over(consumer, layout->mode & MRING_SINGLE_CONSUMER, apart, claim.pos,
+                                 claim.end);
+        } else {
             mring_mpmc_give_back(consumer, apart, claim.pos, claim.end);
+        }
     }
     mring_guard_leave(&consumer->guard);
     return count;
@@ -1023,32 +1019,31 @@ MRING_INLINE size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elem
 
 /*
  * Pop the record at `pos`, of `length` bytes, which is there; false if another consumer was faster,
- * or a single one holds something else.
+ * or a `single` one holds something else.
  */
-MRING_INTERNAL bool mring_mpmc_pop_record(struct mring_mpmc_end *consumer, uint64_t pos,
-                                          void *buffer, size_t length)
+MRING_INTERNAL bool mring_mpmc_pop_record(struct mring_mpmc_end *consumer, bool single,
+                                          uint64_t pos, void *buffer, size_t length)
 {
     const struct mring_layout *layout = &consumer->layout;
-    uint64_t end = pos + mring_mpmc_span(layout, false, length);
+    const uint64_t granule = mring_mpmc_granule(layout);
+    const uint64_t span = mring_mpmc_span(layout, false, length), end = pos + span;
 
-    if (!(layout->mode & MRING_SINGLE_CONSUMER)) {
-        if (!MRING_LIKELY(mring_mpmc_take(consumer, &pos, end)))
-            return false;
-    } else if (MRING_LIKELY(consumer->span == 0)) {
-        consumer->pos = end;
-    } else {
+    if (!MRING_LIKELY(single ? consumer->span == 0 : mring_mpmc_take(layout, &pos, end)))
         return false;
-    }
     if (length > 0)
         memcpy(buffer, mring_mpmc_bytes(layout, false, pos), length);
-    if (MRING_LIKELY(consumer->batch.bytes == 0)) {
-        mring_mpmc_scrub(layout, false, pos + mring_mpmc_granule(layout), end, layout->mask + 1);
-        mring_mpmc_hand_over(consumer, false, pos, end);
-    } else {
-        consumer->span = end - pos;
-        mring_mpmc_release_single(consumer, pos, end);
+    if (single) {
+        consumer->pos = end;
+        if (!MRING_LIKELY(consumer->batch.bytes == 0)) {
+            consumer->span = span;
+            mring_mpmc_release_single(consumer, pos, end);
+            return true;
+        }
     }
-    if (!(layout->mode & MRING_SINGLE_CONSUMER) && mring_mpmc_is_awaited(layout, layout->read_side))
+    if (span > granule)
+        mring_mpmc_scrub(layout, false, pos + granule, end, layout->mask + 1);
+    mring_mpmc_hand_over(consumer, single, false, pos, end);
+    if (!single && mring_mpmc_is_awaited(layout, layout->read_side))
         mring_mpmc_pass_on(consumer, end);
     return true;
 }
@@ -1059,17 +1054,18 @@ MRING_INLINE int mring_mpmc_pop(struct mring_mpmc_end *consumer, void *buffer, s
     assert(consumer->end == MRING_READ_END);
 
     const struct mring_layout *layout = &consumer->layout;
+    const bool single = layout->mode & MRING_SINGLE_CONSUMER;
     int err = 0;
     mring_guard_enter(&consumer->guard);
-    uint64_t pos = mring_mpmc_read_pos(consumer);
+    uint64_t pos = mring_mpmc_read_pos(consumer, single);
     /*
      * C2, pairs with P3: the record is complete. The usual one has the size of the room: so the
      * processor need not wait for this word to know where the next one is.
      */
-    if (!mring_mpmc_is_apart(layout) && room <= layout->record_max &&
+    if (MRING_LIKELY(room < layout->inline_end) &&
         MRING_LIKELY(mring_look_acquire_u64(mring_mpmc_word(layout, false, pos)) ==
                      mring_mpmc_make(layout, pos, MRING_STATE_READY, room)) &&
-        MRING_LIKELY(mring_mpmc_pop_record(consumer, pos, buffer, room)))
+        MRING_LIKELY(mring_mpmc_pop_record(consumer, single, pos, buffer, room)))
         *size = room;
     else
         err = mring_mpmc_pop_slowly(consumer, buffer, room, size);

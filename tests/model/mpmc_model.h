@@ -33,7 +33,7 @@
 #elif defined(BREAK_C4)
 #define MODEL_BROKEN_STORE                                                                         \
     (MODEL_WITHIN(mring_mpmc_hand_over) || MODEL_WITHIN(mring_mpmc_mark) ||                        \
-     MODEL_WITHIN(publish_released) || MODEL_WITHIN(mring_mpmc_pop_record))
+     MODEL_WITHIN(publish_released))
 #endif
 
 #ifdef BREAK_C2
@@ -136,6 +136,7 @@ static void set_layout(struct mring_layout *layout, enum mring_fencing fencing)
     layout->mode = MODE;
     layout->fencing = (uint8_t)fencing;
     layout->record_max = CAPACITY - 8;
+    layout->inline_end = MODE & MRING_SKIP_STALLED ? 0 : CAPACITY - 7;
     layout->write_side = &write_side;
     layout->read_side = &read_side;
 }

@@ -90,7 +90,7 @@ static void set_word(const struct setup *setup, uint64_t pos, enum mring_state s
 /* Where the next record will be claimed. */
 static uint64_t read_pos_of(const struct setup *setup)
 {
-    return mring_mpmc_read_pos(&setup->in[0]);
+    return mring_mpmc_read_pos(&setup->in[0], has_one_consumer(setup->variety));
 }
 
 /* The state of a record that was claimed. */
