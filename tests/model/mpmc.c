@@ -56,6 +56,7 @@ enum { FIRST_LENGTH = 24 };
 
 /* A record's first word is its producer's number and its own; the first record is number 0 of 0. */
 enum { RECORDS = 4 };
+_Static_assert(PUSHES + (FIRST_LENGTH == 8) < RECORDS, "numbers of records");
 
 static unsigned sent[2], received[2][2][RECORDS], last[2][2];
 
