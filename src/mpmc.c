@@ -563,28 +563,36 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t most, uint64_t least,
                      uint64_t greatest, size_t *count)
 {
-    unsigned char *const data = layout->data;
-    const uint64_t mask = layout->mask;
     uint64_t end = pos, length = least, span = mring_mpmc_span(layout, false, length);
     size_t found = 0;
 
     while (found < most && end - pos < CLAIM_BYTES_MAX) {
-        /* C2, pairs with P3: the record is complete. If it is as long as the last one, the
-           processor need not wait for this word to look at the next one. */
-        uint64_t word = mring_look_acquire_u64((void *)mring_mpmc_place(data, mask, end));
-        if (word != mring_mpmc_make(layout, end, MRING_STATE_READY, length)) {
-            if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
-                end += mring_mpmc_word_span(layout, false, word);
-                continue;
-            }
-            length = mring_mpmc_length(word);
-            if (!mring_mpmc_is(layout, end, word, MRING_STATE_READY) || length < least ||
-                length > greatest)
+        /* Of records that are as long as the last one, in this lap, all have the same word. */
+        const uint64_t ready = mring_mpmc_make(layout, end, MRING_STATE_READY, length);
+        unsigned char *const first = mring_mpmc_place(layout->data, layout->mask, end);
+        unsigned char *const last = first + least_of(layout->mask - (end & layout->mask),
+                                                     CLAIM_BYTES_MAX - (end - pos) - 1);
+        unsigned char *place = first;
+        uint64_t word = ready;
+
+        for (; found < most && place <= last; found++, place += span) {
+            /* C2, pairs with P3: the record is complete. */
+            word = mring_look_acquire_u64((mring_atomic_u64 *)(void *)place);
+            if (word != ready)
                 break;
-            span = mring_mpmc_span(layout, false, length);
         }
-        found++;
-        end += span;
+        end += (uint64_t)(place - first);
+        if (word == ready)
+            continue;
+        if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
+            end += mring_mpmc_word_span(layout, false, word);
+            continue;
+        }
+        length = mring_mpmc_length(word);
+        if (!mring_mpmc_is(layout, end, word, MRING_STATE_READY) || length < least ||
+            length > greatest)
+            break;
+        span = mring_mpmc_span(layout, false, length);
     }
     *count = found;
     return end;

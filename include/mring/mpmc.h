@@ -971,8 +971,8 @@ MRING_INTERNAL void mring_mpmc_copy_out(const struct mring_mpmc_end *consumer, b
                                         size_t count)
 {
     const struct mring_layout *layout = &consumer->layout;
-    unsigned char *element = (unsigned char *)elements;
-    const uint64_t span = mring_mpmc_span(layout, apart, size);
+    unsigned char *const data = layout->data, *element = (unsigned char *)elements;
+    const uint64_t mask = layout->mask, span = mring_mpmc_span(layout, apart, size);
     size_t found;
 
     if (size == 0)
@@ -980,7 +980,7 @@ MRING_INTERNAL void mring_mpmc_copy_out(const struct mring_mpmc_end *consumer, b
     /* Unless there is something between, one is right behind the other. */
     if (MRING_LIKELY(claim->end - claim->pos == count * span)) {
         for (uint64_t pos = claim->pos; pos != claim->end; pos += span, element += size)
-            memcpy(element, mring_mpmc_bytes(layout, apart, pos), size);
+            memcpy(element, mring_mpmc_place(data, mask, pos) + mring_mpmc_head(apart), size);
         return;
     }
     for (size_t i = 0; i < count; i++, element += size) {
