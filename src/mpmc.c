@@ -6,7 +6,7 @@
 #include "ring_header.h"
 #include "waiter.h"
 
-/* The part of the capacity that a producer looks through at most when it needs room. */
+/* Who reclaims what was released goes on over such a part of the capacity more than is needed. */
 #define RECLAIM_PART 8
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -31,7 +31,7 @@ static void start(struct mring_mpmc *ring, const struct mmap *map, const struct 
                     .granule_mask = header->record_granule - 1,
                     .granule_shift = log2_of(header->record_granule),
                     .record_max = header->record_max,
-                    .inline_end = mode & MRING_SKIP_STALLED ? 0 : header->record_max + 1,
+                    .inline_below = mode & MRING_SKIP_STALLED ? 0 : header->record_max + 1,
                     .lap_shift = log2_of(header->capacity),
                     .word_shift = (uint8_t)(log2_of(header->record_granule) - 3),
                     .fencing = (uint8_t)mring_ring_fencing(header),
@@ -413,8 +413,9 @@ static uint64_t reclaim(const struct mring_layout *layout, uint64_t wanted)
 }
 
 /*
- * Release [pos, end), before which others have not been released. Who releases the one before may
- * have done so before it saw this mark; so look.
+ * Release [pos, end), before which others have not been released, or were and are only marked. If
+ * neither this nor who releases the one before sees the other's store, the mark stays; who arms
+ * looks after that.
  */
 void mring_mpmc_mark(const struct mring_layout *layout, bool apart, uint64_t pos, uint64_t end)
 {
@@ -553,8 +554,23 @@ static uint64_t least_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* A claim is no longer than what a word can tell of when it is released. */
+/* A claim of so many bytes is not made longer: a word has to tell of it when it is released. */
 #define CLAIM_BYTES_MAX MRING_LENGTH_MAX
+
+/* How many of the next words are `ready`: up to `most`, one every `span` bytes, up to `last`. */
+static size_t count_alike(unsigned char *place, const unsigned char *last, uint64_t span,
+                          uint64_t ready, size_t most)
+{
+    size_t count = 0;
+
+    /* C2, pairs with P3: the records are complete. */
+    while (count < most && place <= last &&
+           mring_look_acquire_u64((mring_atomic_u64 *)(void *)place) == ready) {
+        place += span;
+        count++;
+    }
+    return count;
+}
 
 /*
  * Walk over what was committed from `pos` on: up to `most` records, each of `least` to `greatest`
@@ -564,26 +580,20 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
                      uint64_t greatest, size_t *count)
 {
     uint64_t end = pos, length = least, span = mring_mpmc_span(layout, false, length);
-    size_t found = 0;
 
-    while (found < most && end - pos < CLAIM_BYTES_MAX) {
-        /* Of records that are as long as the last one, in this lap, all have the same word. */
-        const uint64_t ready = mring_mpmc_make(layout, end, MRING_STATE_READY, length);
-        unsigned char *const first = mring_mpmc_place(layout->data, layout->mask, end);
-        unsigned char *const last = first + least_of(layout->mask - (end & layout->mask),
-                                                     CLAIM_BYTES_MAX - (end - pos) - 1);
-        unsigned char *place = first;
-        uint64_t word = ready;
-
-        for (; found < most && place <= last; found++, place += span) {
-            /* C2, pairs with P3: the record is complete. */
-            word = mring_look_acquire_u64((mring_atomic_u64 *)(void *)place);
-            if (word != ready)
-                break;
-        }
-        end += (uint64_t)(place - first);
-        if (word == ready)
-            continue;
+    for (*count = 0; *count < most && end - pos < CLAIM_BYTES_MAX;) {
+        unsigned char *place = mring_mpmc_place(layout->data, layout->mask, end);
+        /* In one lap, all that are as long as the last one have the same word. */
+        uint64_t ready = mring_mpmc_make(layout, end, MRING_STATE_READY, length);
+        uint64_t ahead =
+            least_of(layout->mask - (end & layout->mask), CLAIM_BYTES_MAX - (end - pos) - 1);
+        size_t alike = count_alike(place, place + ahead, span, ready, most - *count);
+        *count += alike;
+        end += alike * span;
+        if (*count == most || end - pos >= CLAIM_BYTES_MAX)
+            break;
+        /* C2, pairs with P3. */
+        uint64_t word = mring_look_acquire_u64(mring_mpmc_word(layout, false, end));
         if (mring_mpmc_is(layout, end, word, MRING_STATE_TAKEN)) {
             end += mring_mpmc_word_span(layout, false, word);
             continue;
@@ -594,7 +604,6 @@ static uint64_t walk(const struct mring_layout *layout, uint64_t pos, size_t mos
             break;
         span = mring_mpmc_span(layout, false, length);
     }
-    *count = found;
     return end;
 }
 
@@ -1008,8 +1017,8 @@ size_t mring_mpmc_claim(struct mring_mpmc_end *consumer, struct mring_claim *cla
 
 /* Copy out the one record of a claim, and release it. The word is read again: a broken peer may
    have changed it, but the buffer is not larger for that. */
-static size_t copy_out(struct mring_mpmc_end *consumer, struct mring_claim *claim, void *buffer,
-                       size_t room)
+static size_t pop_claim(struct mring_mpmc_end *consumer, struct mring_claim *claim, void *buffer,
+                        size_t room)
 {
     size_t size = 0;
     const void *bytes = mring_mpmc_next(consumer, claim, &size);
@@ -1066,7 +1075,7 @@ int mring_mpmc_pop_slowly(struct mring_mpmc_end *consumer, void *buffer, size_t 
         }
     }
     if (claim_records(consumer, &claim, 1, 0, most) > 0) {
-        *size = copy_out(consumer, &claim, buffer, room);
+        *size = pop_claim(consumer, &claim, buffer, room);
         return 0;
     }
     int err = look_for_record(consumer, room, size);
@@ -1211,7 +1220,7 @@ int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer, size_t ro
 
     int err = wait_for(&attempt, try_to_claim, room, timeout_ns);
     if (err == 0)
-        *size = copy_out(consumer, &claim, buffer, room);
+        *size = pop_claim(consumer, &claim, buffer, room);
     return err;
 }
 

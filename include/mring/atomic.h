@@ -152,12 +152,7 @@ MRING_INTERNAL void mring_fence_compiler(void)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Have the line of an address brought here, or brought here for writing; hints. */
-MRING_INTERNAL void mring_prefetch(const void *address)
-{
-    __builtin_prefetch(address, 0, 3);
-}
-
+/* Have the line of an address brought here for writing; a hint. */
 MRING_INTERNAL void mring_prefetch_write(const void *address)
 {
 #if defined(__x86_64__)

@@ -54,8 +54,9 @@
  *   (1) but that it passes what was given up: lock-free, if producers do nothing else
  *
  * (A commit or release that has to wake somebody makes a system call. A reservation that finds the
- * ring full looks for room in up to an eighth of the capacity.) What a thread does to the others
- * that is stopped in the middle, or dies:
+ * ring full, or a release before its turn, passes what was released before, of up to an eighth of
+ * the capacity more than it needs.) What a thread does to the others that is stopped in the middle,
+ * or dies:
  *
  *   a producer between reserve and commit, or within push: its record, and those behind it, are not
  *      delivered until it goes on; so the ring gets full. With MRING_SKIP_STALLED the records
@@ -88,12 +89,14 @@
  * with lap 1, so that zeros mean: free.
  *
  *      lap - 1, or less   nobody has committed here
- *      READY              a record
- *      TAKEN              a record that is nobody's: it was aborted, or cut off by a commit of less
- *                         than was reserved. With MRING_SKIP_STALLED: a consumer has it
+ *      READY              a record; without MRING_SKIP_STALLED, whether or not it is claimed
+ *      TAKEN              what is nobody's: it was aborted, or cut off by a commit of less than was
+ *                         reserved. With MRING_SKIP_STALLED: a record that was claimed
  *      FREE               released before its turn; the length is in granules and may span several
- *                         records
+ *                         records. With MRING_SKIP_STALLED, what is nobody's, too
  *      BUSY               (MRING_SKIP_STALLED) reserved
+ *
+ * Below free_pos, or, with a single consumer, read_pos, all of them mean: released.
  *
  * Consumers look for the word where the next record is to come; and what stands there before it is
  * written may be bytes of an old record. Hence the invariant: before bytes go back to the
@@ -101,24 +104,26 @@
  * looks through its granules and overwrites such a word, which is there by chance, or malice, alone
  * ("scrub"). So a record's bytes are not written by consumers, and their lines need not come back.
  *
- * What is below free_pos is free. Who releases the record at free_pos moves it over that, and
- * nobody else can: so a plain store suffices. Who releases another one marks its word FREE, and
- * then moves free_pos, by compare-and-swap, over all marks that it stands at, as producers do when
- * they need room: for the one before may just have passed without seeing the mark.
+ * Several consumers have free_pos. Who releases the record at free_pos moves it behind that, and
+ * does not look further. Nobody else can, as its word is not FREE: so a plain store suffices. Who
+ * releases another one marks its word FREE, and then reclaims: moves free_pos, by
+ * compare-and-swap, over the marks that it stands at. So a mark may stay until the next release out
+ * of turn, or until a producer lacks room and reclaims for itself. A producer does that between
+ * arming and sleeping, too: it sleeps for no room that is marked.
  *
  * Ordering map. Left out where an end is single: the accesses in brackets.
  *
  *      producer                                    consumer
  *      P1 load_acquire(read_pos)    <------------  C4 (single) store_release(read_pos)
+ *     [   load_acquire(free_pos)    <------------  C4 in turn: store_release(free_pos)]
  *     [P2 cas_relaxed(write_pos)]                 [C1 load_acquire(read_pos)]
  *         write bytes
  *      P3 store_release(word READY) ------------>  C2 load_acquire(word)
  *                                                 [C3 cas_acq_rel(read_pos)]
  *                                                     read bytes, scrub (relaxed)
  *                                                 [C6 load_acquire(free_pos)]
- *      P1 load_acquire(free_pos)    <------------ [C4 in turn: store_release(free_pos)]
- *     [R1 load_acquire(word)        <------------  C4 else: store_release(word FREE)]
- *     [R2 cas_acq_rel(free_pos), read by P1 and C6]
+ *     [R1 load_acquire(word)        <------------  C4 out of turn: store_release(word FREE)]
+ *     [R2 cas_acq_rel(free_pos), read by P1 and C6; consumers reclaim, too]
  *      P4 or_relaxed(write_pos, 1)
  *         cas_acq_rel(closed)       ------------>  C5 load_acquire(closed),
  *                                                     then write_pos, or C2 again
@@ -153,10 +158,10 @@
  * How it is fast. A word and its bytes share a line, so a small record costs one transfer of a
  * line, where a ring of positions costs two. What is free is kept in each producer's handle and
  * looked up when that does not suffice; several consumers keep it beside read_pos, on a line that
- * they have anyway, and write no line of a record. Several records can be claimed, or pushed, by
- * one compare-and-swap (with MRING_SKIP_STALLED, a record takes two, and a claim one for each).
- * Producers fetch lines for writing ahead of a compare-and-swap, which waits for all stores before
- * it. Consumers hold off as in the byte ring (struct mring_hold).
+ * they have anyway, and, in turn, write no line of a record. Several records can be claimed, or
+ * pushed, by one compare-and-swap (with MRING_SKIP_STALLED, a record takes two, and a claim one for
+ * each). Producers fetch lines for writing ahead of a compare-and-swap, which waits for all stores
+ * before it. Both ends hold off as in the byte ring (struct mring_hold).
  *
  * The rules are checked under RC11 and IMM in every mode by tests/model/mpmc.c and mpmc_close.c,
  * and sleeping, for one waiter and one notifier, by event.c; mpmc_wait.c, with several of both, has
@@ -187,11 +192,11 @@ struct mring_layout {
     uint8_t granule_shift;
     uint8_t fencing; /* enum mring_fencing */
     uint8_t word_shift;
-    unsigned char *words; /* with MRING_SKIP_STALLED, of position p: at words + ((p & (capacity -
+    unsigned char *words;  /* with MRING_SKIP_STALLED, of position p: at words + ((p & (capacity -
                              1)) >> word_shift) */
-    uint64_t record_max;  /* bytes */
-    uint64_t inline_end;  /* push and pop copy smaller ones inline: record_max + 1; with
-                            MRING_SKIP_STALLED, none */
+    uint64_t record_max;   /* bytes */
+    uint64_t inline_below; /* push and pop copy smaller ones inline: record_max + 1; with
+                              MRING_SKIP_STALLED, 0: none */
 };
 
 /* A ring in a process. It must not move while ends have joined it. */
@@ -814,7 +819,7 @@ MRING_INLINE int mring_mpmc_push(struct mring_mpmc_end *producer, const void *by
     assert(producer->span == 0 && "commit or abort comes before the next push");
 
     const struct mring_layout *layout = &producer->layout;
-    if (!MRING_LIKELY(size < layout->inline_end))
+    if (!MRING_LIKELY(size < layout->inline_below))
         return size > layout->record_max ? MRING_TOO_LARGE
                                          : mring_mpmc_push_skipping(producer, bytes, size);
     mring_guard_enter(&producer->guard);
@@ -887,12 +892,14 @@ MRING_INTERNAL void mring_mpmc_hand_over(struct mring_mpmc_end *consumer, bool s
         consumer->published = end;
         /* C4, pairs with P1: the bytes have been read and may be overwritten. */
         mring_store_release_u64(&layout->read_side->pos, end);
-    } else if (MRING_LIKELY(mring_load_acquire_u64(&layout->read_side->free_pos) == pos)) {
-        /* That was C6, pairs with C4 and R2: what is below has been read by others. C4, pairs with
-           P1: and now this. */
-        mring_store_release_u64(&layout->read_side->free_pos, end);
     } else {
-        mring_mpmc_mark(layout, apart, pos, end);
+        /* C6, pairs with C4 and R2: what is below has been read by others. */
+        uint64_t free_pos = mring_load_acquire_u64(&layout->read_side->free_pos);
+        if (MRING_LIKELY(free_pos == pos))
+            /* C4, pairs with P1: and now this. */
+            mring_store_release_u64(&layout->read_side->free_pos, end);
+        else
+            mring_mpmc_mark(layout, apart, pos, end);
     }
     if (mring_mpmc_is_awaited(layout, layout->write_side))
         mring_mpmc_wake(consumer, MRING_WRITE_END, MRING_WAKE_ALL);
@@ -1062,7 +1069,7 @@ MRING_INLINE int mring_mpmc_pop(struct mring_mpmc_end *consumer, void *buffer, s
      * C2, pairs with P3: the record is complete. The usual one has the size of the room: so the
      * processor need not wait for this word to know where the next one is.
      */
-    if (MRING_LIKELY(room < layout->inline_end) &&
+    if (MRING_LIKELY(room < layout->inline_below) &&
         MRING_LIKELY(mring_look_acquire_u64(mring_mpmc_word(layout, false, pos)) ==
                      mring_mpmc_make(layout, pos, MRING_STATE_READY, room)) &&
         MRING_LIKELY(mring_mpmc_pop_record(consumer, single, pos, buffer, room)))

@@ -179,9 +179,9 @@ MRING_INTERNAL bool mring_batch_is_held(struct mring_batch *batch, uint64_t pos)
  * look takes a cache line away from where it is being written. When most looks find something, but
  * few bytes, data is streaming, and the end lets some more come together before it looks again: for
  * a fixed time. When messages are sparse, as they are in a ping-pong, the consumer looks in vain
- * between, and does not hold off. A producer's looks in vain say nothing: there is a whole ring to
- * be read before what it writes now is late. Where that brought less than twice as much, because
- * the end itself is what is slow, it takes twice as many finds before it is tried again.
+ * between, and does not hold off. Where that brought less than twice as much, because the end
+ * itself is what is slow, it takes twice as many finds before it is tried again. A producer's looks
+ * in vain say nothing: there is a whole ring to be read before what it writes now is late.
  */
 struct mring_hold {
     uint32_t finds;  /* looks that found few bytes, less those in vain of a consumer */
@@ -293,15 +293,16 @@ MRING_INTERNAL void mring_guard_commit(struct mring_guard *guard, uint64_t size)
 
 /*
  * What one side of a ring publishes to the other, in shared memory. Part of the format of named
- * rings: offsets never change. What different threads write stands on different blocks of
- * MRING_LINE bytes.
+ * rings: offsets never change. Each word stands on a block of MRING_LINE bytes of its own, but
+ * free_pos.
  */
 struct mring_side {
     /* The side's position: write_pos or read_pos. Written by this side; read by the other, or, in a
        record ring with several members on this side, by those. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 pos;
     /* The read side's, in a record ring with several consumers: what is below is free. Written by
-       who has just moved pos; read by producers. */
+       the consumer that releases the record at it, and by whoever reclaims what was released
+       before; read by both sides. Beside pos, since consumers have that line anyway. */
     mring_atomic_u64 free_pos;
     /* 0, or 1 + the status given to close. Written by this side, read by the other. */
     MRING_ALIGNAS(MRING_LINE) mring_atomic_u64 closed;

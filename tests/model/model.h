@@ -29,7 +29,6 @@
 #ifdef MRING_MODEL_CHECK
 /* A checker has no such instructions. */
 #define mring_pause()                 ((void)0)
-#define mring_prefetch(address)       ((void)(address))
 #define mring_prefetch_write(address) ((void)(address))
 #define mring_alias_barrier()         ((void)0)
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The hot path of the record ring, in every mode. The ring has two granules. It is full of one
- * record to begin with, whose bytes, at its second granule, are those of the word of a record of
- * the next lap. Consumers claim and release; producers push records of one granule over it.
+ * record (or two: TWO) to begin with, whose bytes, at its second granule, are those of the word of
+ * a record of the next lap. Consumers claim and release; producers push records of one granule over
+ * it.
  *
  * Checked: no data race on the bytes; each record that was committed comes out once, and whole;
  * nothing else comes out; each consumer sees each producer's records in order. Positions run over
@@ -49,6 +50,9 @@ enum { LENGTH = 8 };
 #endif
 
 #ifdef TWO
+#ifdef LONG
+#error "TWO is of small records"
+#endif
 enum { FIRST_LENGTH = 8 };
 #else
 enum { FIRST_LENGTH = 24 };

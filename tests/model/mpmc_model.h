@@ -38,7 +38,8 @@
 
 #ifdef BREAK_C2
 #define MODEL_BROKEN_LOOK                                                                          \
-    (MODEL_WITHIN(walk) || MODEL_WITHIN(mring_mpmc_pop) || MODEL_WITHIN(mring_mpmc_pop_slowly))
+    (MODEL_WITHIN(walk) || MODEL_WITHIN(count_alike) || MODEL_WITHIN(mring_mpmc_pop) ||            \
+     MODEL_WITHIN(mring_mpmc_pop_slowly))
 #elif defined(BREAK_R1)
 #define MODEL_BROKEN_LOOK MODEL_WITHIN(reclaim)
 #endif
@@ -136,7 +137,7 @@ static void set_layout(struct mring_layout *layout, enum mring_fencing fencing)
     layout->mode = MODE;
     layout->fencing = (uint8_t)fencing;
     layout->record_max = CAPACITY - 8;
-    layout->inline_end = MODE & MRING_SKIP_STALLED ? 0 : CAPACITY - 7;
+    layout->inline_below = MODE & MRING_SKIP_STALLED ? 0 : CAPACITY - 7;
     layout->write_side = &write_side;
     layout->read_side = &read_side;
 }

@@ -677,6 +677,29 @@ Test(mring_mpmc_tune, has_a_single_consumer_give_room_back_when_enough_has_come_
     }
 }
 
+Test(mring_mpmc_tune, has_what_a_single_consumer_pops_together_held_back_as_well, .timeout = 10)
+{
+    for (size_t i = 0; i < ROWS(varieties); i++) {
+        const struct variety *variety = &varieties[i];
+        static const size_t given_back[] = { 0, 0, 6, 0, 0, 6 };
+        unsigned char buffer[2 * 64];
+        struct setup setup;
+        if (!has_one_consumer(variety))
+            continue;
+        begin(&setup, variety);
+        cr_assert_eq(mring_mpmc_tune(&setup.in[0],
+                                     &(struct mring_tuning){ .batch_bytes = 5 * variety->granule }),
+                     0);
+        cr_assert_eq(fill(&setup), granules_of(&setup));
+
+        for (size_t j = 0; j < ROWS(given_back); j++) {
+            cr_assert_eq(pop_n(&setup.in[0], buffer, size_of_granules(variety, 1), 2), 2);
+            cr_expect_eq(fill(&setup), given_back[j], "%s, %zu", variety->name, j);
+        }
+        finish(&setup);
+    }
+}
+
 Test(mring_mpmc_tune, has_claims_of_a_single_consumer_held_back_as_well, .timeout = 10)
 {
     for (size_t i = 0; i < ROWS(varieties); i++) {

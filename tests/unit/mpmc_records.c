@@ -165,6 +165,30 @@ Test(mring_mpmc_release, moves_free_pos_over_all_that_was_released_before_or_aft
     }
 }
 
+/* Of records of 1 MiB, whose bytes nobody touches, in a ring of 2 GiB. */
+Test(mring_mpmc_claim, is_of_no_more_than_a_gibibyte_and_what_begins_in_it, .timeout = 60)
+{
+    enum { RECORDS = 2048, HALF = 1024 };
+    const struct mring_args args = { .capacity = (uint64_t)RECORDS << 20 };
+    struct mring_mpmc ring;
+    struct mring_mpmc_end out, in;
+    struct mring_claim claimed;
+    cr_assert_eq(mring_mpmc_create(&ring, &args), 0);
+    cr_assert_eq(mring_mpmc_join(&ring, &out, MRING_WRITE_END), 0);
+    cr_assert_eq(mring_mpmc_join(&ring, &in, MRING_READ_END), 0);
+    for (size_t i = 0; i < RECORDS; i++) {
+        cr_assert_not_null(reserve(&out, (1 << 20) - 8));
+        commit(&out, (1 << 20) - 8);
+    }
+
+    for (size_t i = 0; i < RECORDS / HALF; i++) {
+        cr_expect_eq(claim(&in, &claimed, SIZE_MAX), HALF);
+        cr_expect_eq(claimed.end - claimed.pos, (uint64_t)HALF << 20);
+    }
+    cr_expect_eq(claim(&in, &claimed, SIZE_MAX), 0);
+    mring_mpmc_destroy(&ring);
+}
+
 Test(mring_mpmc_claim, passes_what_was_discarded, .timeout = 10)
 {
     for (size_t i = 0; i < ROWS(varieties); i++) {
