@@ -390,7 +390,7 @@ static uint64_t reclaim(const struct mring_layout *layout, uint64_t wanted)
 {
     bool apart = mring_mpmc_is_apart(layout);
     mring_atomic_u64 *free_pos = &layout->read_side->free_pos;
-    /* P1, pairs with C4 and R2: what is below was released. */
+    /* P1, or, of a consumer, C6; pairs with C4 and R2: what is below was released. */
     uint64_t before = mring_load_acquire_u64(free_pos);
 
     while ((int64_t)(wanted - before) > 0) {
@@ -405,7 +405,8 @@ static uint64_t reclaim(const struct mring_layout *layout, uint64_t wanted)
         } while (pos - before < most);
         if (pos == before)
             break;
-        /* R2, pairs with P1: nobody else has, so that `before` was not outdated when R1 looked. */
+        /* R2, pairs with P1 and C6: nobody else has, so that `before` was not outdated when R1
+           looked. */
         if (mring_cas_acq_rel_u64(free_pos, &before, pos))
             return pos;
     }

@@ -896,7 +896,7 @@ MRING_INTERNAL void mring_mpmc_hand_over(struct mring_mpmc_end *consumer, bool s
         /* C6, pairs with C4 and R2: what is below has been read by others. */
         uint64_t free_pos = mring_load_acquire_u64(&layout->read_side->free_pos);
         if (MRING_LIKELY(free_pos == pos))
-            /* C4, pairs with P1: and now this. */
+            /* C4, pairs with P1, and C6 of whoever is next: and now this. */
             mring_store_release_u64(&layout->read_side->free_pos, end);
         else
             mring_mpmc_mark(layout, apart, pos, end);

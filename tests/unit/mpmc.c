@@ -727,6 +727,25 @@ Test(mring_mpmc_tune, has_claims_of_a_single_consumer_held_back_as_well, .timeou
     }
 }
 
+/* There is a whole ring to be read before what it writes is late. */
+Test(mring_mpmc_hold, comes_to_a_producer_that_looks_in_vain_between, .timeout = 10)
+{
+    for (size_t i = 0; i < ROWS(varieties); i++) {
+        struct setup setup;
+        begin(&setup, &varieties[i]);
+        cr_assert_eq(fill(&setup), granules_of(&setup));
+
+        for (uint32_t j = 0; j < MRING_HOLD_NEEDED_MIN; j++) {
+            cr_assert_eq(put(&setup.out[0], 0, 0), MRING_FULL, "%s", varieties[i].name);
+            cr_assert_eq(pop_any(&setup.in[0]), 0, "%s", varieties[i].name);
+            cr_assert_eq(put(&setup.out[0], 0, 0), 0, "%s", varieties[i].name);
+        }
+
+        cr_expect_eq(setup.out[0].hold.finds, MRING_HOLD_NEEDED_MIN, "%s", varieties[i].name);
+        finish(&setup);
+    }
+}
+
 /* What makes a single consumer give back what it holds. */
 static void find_it_empty_by_pop(struct setup *setup)
 {
