@@ -245,7 +245,7 @@ static bool is_hugetlb(int fd)
 {
     struct statfs system;
 
-    return fstatfs(fd, &system) == 0 && (uint64_t)system.f_type == HUGETLBFS_MAGIC;
+    return fstatfs(fd, &system) == 0 && (uint32_t)system.f_type == HUGETLBFS_MAGIC;
 }
 
 /* Only plain files are mapped. Anything else under a name was put there by somebody else. */
