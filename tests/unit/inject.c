@@ -159,16 +159,46 @@ static bool fails(const char *function)
 
 /* ---- the wrappers ---------------------------------------------------------------------------- */
 
+#if !defined(__GLIBC__)
+/* musl has one name for each of them: there, files are always large. */
+#define __real_fallocate64       __real_fallocate
+#define __wrap_fallocate64       __wrap_fallocate
+#define __real_fcntl64           __real_fcntl
+#define __wrap_fcntl64           __wrap_fcntl
+#define __real_fstat64           __real_fstat
+#define __wrap_fstat64           __wrap_fstat
+#define __real_fstatfs64         __real_fstatfs
+#define __wrap_fstatfs64         __wrap_fstatfs
+#define __real_fstatvfs64        __real_fstatvfs
+#define __wrap_fstatvfs64        __wrap_fstatvfs
+#define __real_ftruncate64       __real_ftruncate
+#define __wrap_ftruncate64       __wrap_ftruncate
+#define __real_getrlimit64       __real_getrlimit
+#define __wrap_getrlimit64       __wrap_getrlimit
+#define __real_lstat64           __real_lstat
+#define __wrap_lstat64           __wrap_lstat
+#define __real_mmap64            __real_mmap
+#define __wrap_mmap64            __wrap_mmap
+#define __real_open64            __real_open
+#define __wrap_open64            __wrap_open
+#define __real_posix_fallocate64 __real_posix_fallocate
+#define __wrap_posix_fallocate64 __wrap_posix_fallocate
+#define __real_stat64            __real_stat
+#define __wrap_stat64            __wrap_stat
+#endif
+
 /* Declare the wrapper and the call behind it. */
 #define WRAP(result, symbol, parameters)                                                           \
     result __real_##symbol parameters;                                                             \
     result __wrap_##symbol parameters;                                                             \
     result __wrap_##symbol parameters
 
+#if defined(__GLIBC__) /* elsewhere SHMLBA is a constant */
 WRAP(int, __getpagesize, (void))
 {
     return __real___getpagesize() * (plan.shmlba_pages == 0 ? 1 : (int)plan.shmlba_pages);
 }
+#endif
 
 /* A close() that fails has closed the descriptor all the same. */
 WRAP(int, close, (int fd))

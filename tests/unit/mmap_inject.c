@@ -926,6 +926,9 @@ Test(injected, more_memory_than_there_is_leaves_no_hole_to_others, .timeout = 10
  */
 Test(injected, mirrors_obey_the_distance_of_aliases, .timeout = 10, .init = build_world)
 {
+#if !defined(__GLIBC__)
+    cr_skip_test("this C library takes the distance of aliases for a constant");
+#endif
     inject_shmlba(16);
     uint64_t unit = mmap_mirror_granularity(0);
     struct mmap map = { 0 };
