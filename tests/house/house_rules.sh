@@ -38,8 +38,7 @@ rule_orders() { # atomic.h alone names memory orders, so that each access has it
 }
 
 rule_layers() { # maps know no rings
-    for file in include/mring/mmap.h src/mmap.c src/mmap_os.h src/mmap_posix.c \
-        src/mmap_windows.c; do
+    for file in include/mring/mmap.h src/mmap.c src/mmap_*.c src/mmap_*.h; do
         [ ! -f "$file" ] || echo "$file"
     done |
         report layers 'spsc|mpmc|SPSC|MPMC|mring_(ring|side|event|args|end|capacity|err)|MRING_RING'
@@ -47,7 +46,7 @@ rule_layers() { # maps know no rings
 
 rule_systems() { # hot paths and portable halves know no system
     c_files include src |
-        grep -vxE 'src/(mmap_posix|mmap_windows|io_posix|wait_[a-z]+)\.c' |
+        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm|windows)|io_(posix|windows)|wait_[a-z]+)\.[ch]' |
         report systems '^ *# *include *<((sys|linux|mach|bits|asm)/|(unistd|fcntl|pthread|signal|sched|poll|windows|dlfcn|errno)\.h)'
 }
 
@@ -62,6 +61,8 @@ arrows_of() {
     include/mring/spsc.h | include/mring/mpmc.h) echo "mring/ring\\.h|$below_ring" ;;
     include/mring.h) echo 'mring/[a-z]+\.h' ;;
     src/mmap_os.h) echo 'mring/(mmap|base)\.h' ;;
+    src/mmap_posix.h) echo 'mmap_os\.h' ;;
+    src/mmap_posix.c | src/mmap_linux.c) echo 'mmap_(posix|os)\.h' ;;
     src/mmap*.c) echo 'mmap_os\.h|mring/(mmap|base)\.h' ;;
     src/wait_*.c) echo 'mring/(wait|atomic|base)\.h' ;;
     src/io_os.h) echo "mring/ring\\.h|$below_ring" ;;
