@@ -242,6 +242,10 @@ static int write_header(struct mmap *map, void *context)
         mring_store_relaxed_u64(&read_side->free_pos, header->capacity);
         mring_store_relaxed_u64(&read_side->pos, header->capacity);
     }
+    if (header->write_side_offset == RING_GRANULE) { /* a named ring: its sleepers are anywhere */
+        write_side->event.id = mring_os_event_id();
+        read_side->event.id = mring_os_event_id();
+    }
     return 0;
 }
 

@@ -24,21 +24,27 @@
  * Not FUTEX_PRIVATE_FLAG: the sleeper may be in another process. Every way in which this returns is
  * a reason for the caller to look again, so nothing is reported.
  */
-void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
     struct {
         int64_t tv_sec, tv_nsec;
     } timeout = { timeout_ns / NS_PER_SECOND, timeout_ns % NS_PER_SECOND };
 
-    syscall(FUTEX_CALL, &word->value, FUTEX_WAIT, expected, &timeout, NULL, 0);
+    syscall(FUTEX_CALL, &event->epoch.value, FUTEX_WAIT, expected, &timeout, NULL, 0);
 }
 
 /* Less than 0, an error, where nobody can sleep either. */
-uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
+uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
-    int woken = (int)syscall(FUTEX_CALL, &word->value, FUTEX_WAKE, most, NULL, NULL, 0);
+    int woken = (int)syscall(FUTEX_CALL, &event->epoch.value, FUTEX_WAKE, most, NULL, NULL, 0);
 
     return woken > 0 ? (uint32_t)woken : 0;
+}
+
+/* A futex is found by the memory that it is in. */
+uint64_t mring_os_event_id(void)
+{
+    return 0;
 }
 
 /* Readable already if its counter is full, which is the only way in which this can fail. */

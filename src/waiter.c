@@ -28,7 +28,7 @@ static int look_or_sleep(const struct waiter *waiter, int64_t rest_ns)
     if (err != MRING_TIMED_OUT)
         return err;
     mring_counter_add(&waiter->counters->sleeps, 1);
-    mring_os_sleep(&waiter->event->epoch, epoch,
+    mring_os_sleep(waiter->event, epoch,
                    rest_ns < MRING_WAIT_SLICE_NS ? rest_ns : MRING_WAIT_SLICE_NS);
     return look(waiter);
 }

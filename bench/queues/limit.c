@@ -81,9 +81,16 @@ static void *line_open(void *queue, bool producer)
 
 /* ---- futex ----------------------------------------------------------------------------------- */
 
+/* The epoch that is slept on is 1 while there is an item. That stands on the same line: written
+   while the epoch is 0, read while it is 1. */
 struct flag {
-    MRING_ALIGNAS(MRING_LINE) mring_atomic_u32 full;
-    uint64_t item; /* written while it is not full, read while it is */
+    MRING_ALIGNAS(MRING_LINE) union {
+        struct mring_event event;
+        struct {
+            uint64_t skipped[2];
+            uint64_t item;
+        };
+    };
 };
 
 SPECIALIZED bool futex_put(void *end, const void *item, size_t size)
@@ -91,12 +98,12 @@ SPECIALIZED bool futex_put(void *end, const void *item, size_t size)
     struct flag *flag = end;
 
     /* Pairs with the store of 0: the item has been read. */
-    if (mring_load_acquire_u32(&flag->full) != 0)
+    if (mring_load_acquire_u32(&flag->event.epoch) != 0)
         return false;
     memcpy(&flag->item, item, size);
     /* Pairs with the load in futex_get(): the item is there. */
-    mring_store_release_u32(&flag->full, 1);
-    mring_os_wake(&flag->full, MRING_WAKE_ALL);
+    mring_store_release_u32(&flag->event.epoch, 1);
+    mring_os_wake(&flag->event, MRING_WAKE_ALL);
     return true;
 }
 
@@ -105,11 +112,11 @@ SPECIALIZED bool futex_get(void *end, void *item, size_t size)
     struct flag *flag = end;
 
     /* Pairs with the store of 1. */
-    while (mring_load_acquire_u32(&flag->full) == 0)
-        mring_os_sleep(&flag->full, 0, MRING_WAIT_SLICE_NS);
+    while (mring_load_acquire_u32(&flag->event.epoch) == 0)
+        mring_os_sleep(&flag->event, 0, MRING_WAIT_SLICE_NS);
     memcpy(item, &flag->item, size);
     /* Pairs with the load in futex_put(). */
-    mring_store_release_u32(&flag->full, 0);
+    mring_store_release_u32(&flag->event.epoch, 0);
     return true;
 }
 

@@ -319,8 +319,8 @@ MRING_STATIC_ASSERT(offsetof(struct mring_side, free_pos) == 8, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_side, closed) == 128, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_side, reserved_counters) == 256, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_side, event) == 384, "format");
-MRING_STATIC_ASSERT(offsetof(struct mring_side, poll_event) == 408, "format");
-MRING_STATIC_ASSERT(sizeof(struct mring_side) == 512, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_side, poll_event) == 512, "format");
+MRING_STATIC_ASSERT(sizeof(struct mring_side) == 640, "format");
 
 MRING_END_DECLS
 

@@ -60,6 +60,9 @@ enum mring_manner {
     MRING_MANNER_DESCRIPTOR = 1 /* it waits for a descriptor to become readable */
 };
 
+/* Of more that sleep on one event, some look for themselves, where sleepers have slots at all. */
+#define MRING_EVENT_SLEEPERS 11
+
 /* In memory shared by both sides; zeros to begin with. Part of the format of named rings. */
 struct mring_event {
     mring_atomic_u32 epoch;  /* number of wakes; the word to sleep on. Written by notifiers */
@@ -70,6 +73,17 @@ struct mring_event {
     /* The position that the waiter waits for: before it is reached, waking it is in vain. Written
        by waiters, before arm. */
     mring_atomic_u64 wanted;
+
+    /* Where the system finds the sleepers by the memory that they sleep on, the rest stays zero.
+       Elsewhere (Windows) it finds those of one process only, and those of several meet here:
+       src/wait_windows.c. */
+
+    /* What the names of the sleepers' own events are made of; 0: all are in one process. Written
+       once, before the ring's name is visible. */
+    uint64_t id;
+    mring_atomic_u64 tickets; /* number of sleepers so far. Written by waiters */
+    /* 0, or the ticket of a sleeper. Written by waiters, and by notifiers that take one out. */
+    mring_atomic_u64 sleepers[MRING_EVENT_SLEEPERS];
 };
 
 MRING_STATIC_ASSERT(offsetof(struct mring_event, epoch) == 0, "format");
@@ -77,7 +91,10 @@ MRING_STATIC_ASSERT(offsetof(struct mring_event, arm) == 4, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_event, ack) == 8, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_event, manner) == 12, "format");
 MRING_STATIC_ASSERT(offsetof(struct mring_event, wanted) == 16, "format");
-MRING_STATIC_ASSERT(sizeof(struct mring_event) == 24, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_event, id) == 24, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_event, tickets) == 32, "format");
+MRING_STATIC_ASSERT(offsetof(struct mring_event, sleepers) == 40, "format");
+MRING_STATIC_ASSERT(sizeof(struct mring_event) == 128, "format");
 
 /* Who pays for the order of W3 and N1. The same for all members of a ring. */
 enum mring_fencing {
@@ -105,11 +122,19 @@ struct mring_spin {
 
 /* ---- the system's part ----------------------------------------------------------------------- */
 
-/* Sleep for as long as *word is `expected`, at most `timeout_ns`; may return early at any time. */
-MRING_API void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns);
+/*
+ * Sleep for as long as the epoch is `expected`, at most `timeout_ns`; may return early at any time.
+ */
+MRING_API void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns);
 
-/* Wake up to `most` sleepers on *word, in all processes. Returns their number. */
-MRING_API uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most);
+/*
+ * Wake up to `most` sleepers of the event, in all processes; its epoch has changed. Returns their
+ * number: less than `most` only when nobody who could still be asleep was left out.
+ */
+MRING_API uint32_t mring_os_wake(struct mring_event *event, uint32_t most);
+
+/* A number for struct mring_event's id that no other ring of this machine has; 0: not needed. */
+MRING_API uint64_t mring_os_event_id(void);
 
 /* Make a descriptor readable, and unreadable again: an eventfd that does not block. */
 MRING_API void mring_os_signal(int fd);
@@ -219,7 +244,7 @@ MRING_INTERNAL uint32_t mring_event_wake(struct mring_event *event, int fd, uint
     if (fd >= 0 && mring_load_relaxed_u32(&event->manner) == MRING_MANNER_DESCRIPTOR)
         mring_os_signal(fd);
     else
-        woken = mring_os_wake(&event->epoch, most);
+        woken = mring_os_wake(event, most);
 
     /* N5: relaxed, since a stale value of ack only costs a wake that nobody needed. Whoever sleeps
        beyond `most` stays unacknowledged: the next notifier tries again. */

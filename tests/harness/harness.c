@@ -55,6 +55,24 @@ void cr_add_suite_(struct cr_test_ *suite)
     suites = suite;
 }
 
+/* "suite/name". Valid until the next call. */
+static const char *name_of(const struct cr_test_ *test)
+{
+    static char name[400];
+
+    snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
+    return name;
+}
+
+static const struct cr_test_ *find(const char *name)
+{
+    const struct cr_test_ *test = tests;
+
+    while (test != NULL && strcmp(name_of(test), name) != 0)
+        test = test->next;
+    return test;
+}
+
 static const struct cr_options_ *suite_of(const struct cr_test_ *test)
 {
     static const struct cr_options_ none = { 0 };
@@ -119,11 +137,13 @@ static void call(void (*function)(void))
         function();
 }
 
-static int run_here(void *context)
+static int run_here(const char *name)
 {
-    const struct cr_test_ *test = context;
-    const struct cr_options_ *suite = suite_of(test);
+    const struct cr_test_ *test = find(name);
 
+    if (test == NULL)
+        return FAILED;
+    const struct cr_options_ *suite = suite_of(test);
     own_thread = true;
     if (setjmp(end_of_test) == 0) {
         call(suite->init);
@@ -147,7 +167,7 @@ static enum verdict run(struct cr_test_ *test)
         seconds = suite_of(test)->timeout;
     if (seconds == 0)
         seconds = options.timeout;
-    struct process_end end = process_run(run_here, test, seconds);
+    struct process_end end = process_run(run_here, name_of(test), seconds);
 
     if (end.how == PROCESS_EXITED && end.code >= PASSED && end.code <= SKIPPED)
         return (enum verdict)end.code;
@@ -191,12 +211,10 @@ int main(int count, char **arguments)
     unsigned passed = 0, failures = 0, skips = 0;
 
     (void)count;
+    process_begin(arguments, run_here);
     parse(arguments);
     for (struct cr_test_ *test = tests; test != NULL; test = test->next) {
-        char name[400];
-
-        snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
-        if (!matches(options.filter, name))
+        if (!matches(options.filter, name_of(test)))
             continue;
         enum verdict verdict = run(test);
 
@@ -208,7 +226,7 @@ int main(int count, char **arguments)
                    verdict == PASSED   ? "[PASS]"
                    : verdict == FAILED ? "[FAIL]"
                                        : "[SKIP]",
-                   name);
+                   name_of(test));
     }
     printf("%u passed, %u failed, %u skipped\n", passed, failures, skips);
     return failures > 0 || passed + skips == 0;

@@ -15,11 +15,20 @@ struct process_end {
     int code;
 };
 
+/* What runs in a process of its own: the test of that name. Returns the exit code. */
+typedef int process_body(const char *name);
+
+/*
+ * Call it first in main(): the process of a test may be this program, started anew. It runs the
+ * body there and does not return.
+ */
+void process_begin(char **arguments, process_body *body);
+
 /*
  * Run `body` in a new process, which exits with the code that it returns, and wait for its end.
  * After so many seconds it is killed; 0: never. What it has started and left is killed, too.
  */
-struct process_end process_run(int (*body)(void *context), void *context, double seconds);
+struct process_end process_run(process_body *body, const char *name, double seconds);
 
 /* End this process at once, whatever its other threads are doing. */
 _Noreturn void process_quit(int code);

@@ -55,7 +55,14 @@ static siginfo_t wait_for_end(double seconds)
     return end;
 }
 
-struct process_end process_run(int (*body)(void *context), void *context, double seconds)
+/* A fork goes on where it is. */
+void process_begin(char **arguments, process_body *body)
+{
+    (void)arguments;
+    (void)body;
+}
+
+struct process_end process_run(process_body *body, const char *name, double seconds)
 {
     fflush(NULL); /* what is buffered would be written twice */
     stopped_by = 0;
@@ -64,7 +71,7 @@ struct process_end process_run(int (*body)(void *context), void *context, double
         die("fork");
     if (running == 0) {
         setpgid(0, 0);
-        exit(body(context));
+        exit(body(name));
     }
     setpgid(running, running); /* whoever is first */
     handle_stops(stop);

@@ -62,11 +62,11 @@ static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool asleep;
 
 /* The kernel compares the word and puts the caller into the queue under one lock. */
-void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+void mring_os_sleep(struct mring_event *place, uint32_t expected, int64_t timeout_ns)
 {
     (void)timeout_ns;
     pthread_mutex_lock(&queue_lock);
-    if (mring_load_relaxed_u32(word) == expected)
+    if (mring_load_relaxed_u32(&place->epoch) == expected)
         asleep = true;
     pthread_mutex_unlock(&queue_lock);
 }
@@ -89,10 +89,10 @@ static void wake(bool by_descriptor)
     pthread_mutex_unlock(&queue_lock);
 }
 
-uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
+uint32_t mring_os_wake(struct mring_event *place, uint32_t most)
 {
     (void)most;
-    (void)word;
+    (void)place;
     wake(false);
     return 0;
 }
@@ -206,7 +206,7 @@ static void notify(uint64_t pos, unsigned death)
 #else
     if (death == 0)
         return;
-    mring_os_wake(&event.epoch, MRING_WAKE_ALL);
+    mring_os_wake(&event, MRING_WAKE_ALL);
     mring_add_release_u32(&event.epoch, 1);
 #endif
 }
@@ -267,7 +267,7 @@ static void *await(void *context)
         if (MANNER == MRING_MANNER_DESCRIPTOR)
             poll_descriptor();
         else
-            mring_os_sleep(&event.epoch, epoch, -1);
+            mring_os_sleep(&event, epoch, -1);
         if (is_asleep())
             break;
     }

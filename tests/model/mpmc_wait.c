@@ -29,11 +29,11 @@ static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static mring_atomic_u32 queue[WAITERS];
 static unsigned queued;
 
-void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
     (void)timeout_ns;
     pthread_mutex_lock(&queue_lock);
-    if (mring_load_relaxed_u32(word) != expected) {
+    if (mring_load_relaxed_u32(&event->epoch) != expected) {
         pthread_mutex_unlock(&queue_lock);
         return;
     }
@@ -45,11 +45,11 @@ void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_n
         ;
 }
 
-uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
+uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
     uint32_t woken = 0;
 
-    (void)word;
+    (void)event;
     pthread_mutex_lock(&queue_lock);
     for (unsigned i = 0; i < queued && woken < most; i++)
         if (mring_load_relaxed_u32(&queue[i]) != 0) {

@@ -20,10 +20,10 @@
 #include "../../src/spsc.c"
 #include "../../src/waiter.c"
 
-uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
+uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
     (void)most;
-    (void)word;
+    (void)event;
     return 0;
 }
 

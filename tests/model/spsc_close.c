@@ -17,17 +17,17 @@
 #include "../../src/spsc.c"
 #include "../../src/waiter.c"
 
-void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
-    (void)word;
+    (void)event;
     (void)expected;
     (void)timeout_ns;
 }
 
-uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
+uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
     (void)most;
-    (void)word;
+    (void)event;
     return 0;
 }
 

@@ -39,21 +39,21 @@ static bool asleep;
 static int64_t now_ns; /* the waiter's */
 
 /* A sleeper does not come back before its time is over. */
-void mring_os_sleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
     (void)timeout_ns;
     pthread_mutex_lock(&queue_lock);
-    if (mring_load_relaxed_u32(word) == expected) {
+    if (mring_load_relaxed_u32(&event->epoch) == expected) {
         asleep = true;
         now_ns = TIMEOUT_NS;
     }
     pthread_mutex_unlock(&queue_lock);
 }
 
-uint32_t mring_os_wake(mring_atomic_u32 *word, uint32_t most)
+uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
     (void)most;
-    (void)word;
+    (void)event;
     pthread_mutex_lock(&queue_lock);
     asleep = false;
     pthread_mutex_unlock(&queue_lock);
@@ -92,6 +92,11 @@ void mring_os_barrier(void)
 bool mring_os_join_barriers(void)
 {
     return false;
+}
+
+uint64_t mring_os_event_id(void)
+{
+    return 0;
 }
 
 uint32_t mring_os_process(void)

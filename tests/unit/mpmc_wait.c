@@ -14,11 +14,11 @@
 
 static uint32_t announce(struct mring_event *event, uint64_t wanted, enum mring_manner manner,
                          enum mring_fencing fencing);
-static void fall_asleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns);
+static void fall_asleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns);
 static uint64_t look_at_word(mring_atomic_u64 *word);
 
 #define mring_event_prepare(event, wanted, manner, fencing) announce(event, wanted, manner, fencing)
-#define mring_os_sleep(word, expected, timeout_ns)          fall_asleep(word, expected, timeout_ns)
+#define mring_os_sleep(event, expected, timeout_ns)         fall_asleep(event, expected, timeout_ns)
 #define mring_look_acquire_u64(word)                        look_at_word(word)
 #include "../../src/mpmc.c"
 #include "../../src/waiter.c"
@@ -73,10 +73,10 @@ static uint32_t announce(struct mring_event *event, uint64_t wanted, enum mring_
     return epoch;
 }
 
-static void fall_asleep(mring_atomic_u32 *word, uint32_t expected, int64_t timeout_ns)
+static void fall_asleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
     happen(&before_sleep);
-    mring_os_sleep(word, expected, timeout_ns);
+    mring_os_sleep(event, expected, timeout_ns);
 }
 
 static uint64_t look_at_word(mring_atomic_u64 *word)
@@ -1223,7 +1223,7 @@ Test(mring_mpmc_wait, goes_on_when_it_is_woken_for_nothing, .timeout = 30)
         start_sleeper(&sleeper, &ring, calls[i]);
 
         for (uint64_t sleeps = 2; sleeps < 5; sleeps++) {
-            mring_os_wake(&event_of(&ring, end_of(calls[i]))->epoch, 1);
+            mring_os_wake(event_of(&ring, end_of(calls[i])), 1);
             await_sleep(&sleeper, sleeps);
         }
         cr_expect_not(is_done(&sleeper), "%s", names[i]);
@@ -2593,9 +2593,9 @@ Test(mring_mpmc_pass_on, signals_who_polls_when_a_sleeper_finds_a_record_too_lar
 
 /* ---- the limit of a wake --------------------------------------------------------------------- */
 
-/* A thread that sleeps on a word while it is 0. */
+/* A thread that sleeps on an event while its epoch is 0. */
 struct dozer {
-    mring_atomic_u32 *word;
+    struct mring_event *event;
     mring_atomic_u32 tid, done;
     pthread_t thread;
 };
@@ -2605,7 +2605,7 @@ static void *doze(void *context)
     struct dozer *dozer = context;
 
     mring_store_release_u32(&dozer->tid, (uint32_t)syscall(SYS_gettid));
-    mring_os_sleep(dozer->word, 0, TOO_LONG);
+    mring_os_sleep(dozer->event, 0, TOO_LONG);
     mring_store_release_u32(&dozer->done, 1);
     return NULL;
 }
@@ -2620,10 +2620,10 @@ static void await_doze(const struct dozer *dozer)
     }
 }
 
-static void start_dozers(struct dozer *dozers, mring_atomic_u32 *word)
+static void start_dozers(struct dozer *dozers, struct mring_event *event)
 {
     for (int i = 0; i < SLEEPERS; i++) {
-        dozers[i] = (struct dozer){ .word = word };
+        dozers[i] = (struct dozer){ .event = event };
         cr_assert_eq(pthread_create(&dozers[i].thread, NULL, doze, &dozers[i]), 0);
         await_doze(&dozers[i]);
     }
@@ -2652,16 +2652,16 @@ static uint32_t wake_some(struct mring_event *event, uint32_t most)
 
 Test(mring_os_wake, wakes_no_more_than_it_is_told_and_says_how_many, .timeout = 30)
 {
-    mring_atomic_u32 word = { 0 };
+    struct mring_event event = { 0 };
     struct dozer dozers[SLEEPERS];
-    start_dozers(dozers, &word);
+    start_dozers(dozers, &event);
 
-    cr_expect_eq(mring_os_wake(&word, 1), 1);
+    cr_expect_eq(mring_os_wake(&event, 1), 1);
     cr_expect_eq(count_awake(dozers), 1);
-    cr_expect_eq(mring_os_wake(&word, 2), 2);
+    cr_expect_eq(mring_os_wake(&event, 2), 2);
     cr_expect_eq(count_awake(dozers), 3);
-    cr_expect_eq(mring_os_wake(&word, MRING_WAKE_ALL), 1);
-    cr_expect_eq(mring_os_wake(&word, MRING_WAKE_ALL), 0);
+    cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 1);
+    cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 0);
 
     join_dozers(dozers);
 }
@@ -2670,7 +2670,7 @@ Test(mring_event_wake, acknowledges_nobody_when_as_many_were_woken_as_allowed, .
 {
     struct mring_event event = { .arm = { SLEEPERS } };
     struct dozer dozers[SLEEPERS];
-    start_dozers(dozers, &event.epoch);
+    start_dozers(dozers, &event);
 
     cr_expect_eq(wake_some(&event, 3), 3);
     cr_expect_eq(count_awake(dozers), 3);
@@ -2691,7 +2691,7 @@ Test(mring_event_wake, acknowledges_all_when_fewer_were_woken_than_allowed, .tim
     for (size_t i = 0; i < LENGTH(limits); i++) {
         struct mring_event event = { .arm = { 7 } };
         struct dozer dozers[SLEEPERS];
-        start_dozers(dozers, &event.epoch);
+        start_dozers(dozers, &event);
 
         cr_expect_eq(wake_some(&event, limits[i]), SLEEPERS, "row %zu", i);
 

@@ -50,10 +50,10 @@ Test(mring_os_now, counts_nanoseconds_forward, .timeout = 5)
 
 Test(mring_os_sleep, returns_at_once_when_the_word_has_another_value, .timeout = 5)
 {
-    mring_atomic_u32 word = { 7 };
+    struct mring_event event = { .epoch = { 7 } };
     int64_t before = mring_os_now();
 
-    mring_os_sleep(&word, 6, 60 * SECOND);
+    mring_os_sleep(&event, 6, 60 * SECOND);
 
     cr_expect_lt(mring_os_now() - before, 2 * SECOND);
 }
@@ -61,12 +61,12 @@ Test(mring_os_sleep, returns_at_once_when_the_word_has_another_value, .timeout =
 /* Sleeping may end early by chance, so the shortest of all would prove nothing. */
 Test(mring_os_sleep, ends_after_the_timeout, .timeout = 5)
 {
-    mring_atomic_u32 word = { 7 };
+    struct mring_event event = { .epoch = { 7 } };
     int64_t longest = 0;
 
     for (int try = 0; try < 3; try++) {
         int64_t before = mring_os_now();
-        mring_os_sleep(&word, 7, 30 * MILLISECOND);
+        mring_os_sleep(&event, 7, 30 * MILLISECOND);
         int64_t elapsed = mring_os_now() - before;
         if (elapsed > longest)
             longest = elapsed;
@@ -101,7 +101,7 @@ static void sleep_until_ready(struct shared *shared)
         uint32_t epoch = prepare(&shared->event);
         if (mring_load_acquire_u32(&shared->ready) != 0)
             break;
-        mring_os_sleep(&shared->event.epoch, epoch, 60 * SECOND);
+        mring_os_sleep(&shared->event, epoch, 60 * SECOND);
     }
     mring_add_release_u32(&shared->woken, 1);
 }
@@ -455,7 +455,7 @@ static void *sleep_for_a_wake(void *context)
         mring_event_prepare(&manner->event, 10, manner->manner, MRING_FENCING_BOTH_SIDES);
 
     while (mring_load_acquire_u32(&manner->event.epoch) == epoch)
-        mring_os_sleep(&manner->event.epoch, epoch, 60 * SECOND);
+        mring_os_sleep(&manner->event, epoch, 60 * SECOND);
     return NULL;
 }
 

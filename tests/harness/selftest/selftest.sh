@@ -1,16 +1,18 @@
 #!/bin/sh
-# selftest.sh PROGRAM: the harness can fail. PROGRAM is fails.c; each of its tests is seen to end as
-# its name says, and the closing line counts them.
+# selftest.sh [EMULATOR...] PROGRAM: the harness can fail. PROGRAM is fails.c; each of its tests is
+# seen to end as its name says, and the closing line counts them.
 set -u
 
-program=$1
+newline='
+'
+run=$(printf '%s\n' "$@") # a word per line
 failures=0
 
 # expect CODE CLOSING FILTER LINE...: the exit code, the last line, and lines that must be there.
 expect() {
     code=$1 closing=$2 filter=$3
     shift 3
-    output=$("$program" --filter "$filter" --verbose 2>&1)
+    output=$(IFS=$newline && set -f && exec $run --filter "$filter" --verbose 2>&1)
     found=$?
     wrong=
     [ "$found" -eq "$code" ] || wrong="exit code $found"
