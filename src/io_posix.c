@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Moving bytes through descriptors: POSIX. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* systems without this macro show everything anyway */
 
 #include "io_os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -19,10 +17,31 @@ static ssize_t input_once(const struct io *io, void *bytes, size_t size)
     return io->socket ? recv(io->fd, bytes, size, io->flags) : read(io->fd, bytes, size);
 }
 
+#if defined(__APPLE__)
+/*
+ * A flag of send() that keeps it from raising SIGPIPE is too new; an option of the socket is not,
+ * and stays set. A socket that is shut down both ways takes no options any more, nor data.
+ */
+static ssize_t send_quietly(const struct io *io, const void *bytes, size_t size)
+{
+    int on = 1;
+
+    if (setsockopt(io->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) == 0)
+        return send(io->fd, bytes, size, io->flags);
+    if (errno == EINVAL)
+        errno = EPIPE;
+    return -1;
+}
+#else
+static ssize_t send_quietly(const struct io *io, const void *bytes, size_t size)
+{
+    return send(io->fd, bytes, size, io->flags | MSG_NOSIGNAL);
+}
+#endif
+
 static ssize_t output_once(const struct io *io, const void *bytes, size_t size)
 {
-    return io->socket ? send(io->fd, bytes, size, io->flags | MSG_NOSIGNAL)
-                      : write(io->fd, bytes, size);
+    return io->socket ? send_quietly(io, bytes, size) : write(io->fd, bytes, size);
 }
 
 /* EWOULDBLOCK may be another number than EAGAIN, though not here. */
@@ -57,24 +76,5 @@ int mring_io_output(const struct io *io, const void *bytes, size_t size, size_t 
     if (moved < 0)
         return error_of_call();
     *count = (size_t)moved;
-    return 0;
-}
-
-/*
- * Writing to a pipe or socket whose reader is gone raises a signal, and what was written stays
- * there until all of it has been read: an eventfd does neither. It is no file of any type; and of
- * those only an eventfd takes 8 bytes, of which zeros add nothing.
- */
-int mring_io_check_eventfd(int fd)
-{
-    uint64_t nothing = 0;
-    struct stat status;
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || fstat(fd, &status) != 0)
-        return errno;
-    if ((status.st_mode & S_IFMT) != 0 || !(flags & O_NONBLOCK) ||
-        write(fd, &nothing, sizeof nothing) != sizeof nothing)
-        return MMAP_INVALID_ARG;
     return 0;
 }

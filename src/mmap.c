@@ -23,6 +23,7 @@ struct request {
     const struct mmap_file *file;
     unsigned access, flags, mode;
     uint64_t size, offset, lead_size, times;
+    uint64_t granularity; /* of the pieces' lengths */
     void *addr;
     int (*init)(struct mmap *map, void *context);
     void *context;
@@ -31,10 +32,14 @@ struct request {
 /* Somebody may remove a name as often as we find it and create it as often as we miss it. */
 #define OPEN_ATTEMPTS 64
 
+/* Where a range can get lost while it is filled, others have to be very busy to get it each time.
+ */
+#define RANGE_ATTEMPTS 100
+
 #define ACCESS_BITS (MMAP_WRITE | MMAP_COPY | MMAP_EXEC)
 #define FLAG_BITS                                                                                  \
     (MMAP_EXCLUSIVE | MMAP_EXISTING | MMAP_ANY_OWNER | MMAP_PREFAULT | MMAP_LOCK |                 \
-     MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE | MMAP_DONTFORK | MMAP_NODUMP)
+     MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE | MMAP_DONTFORK | MMAP_NODUMP | MMAP_FULLFSYNC)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -203,10 +208,10 @@ static int check_request(const struct request *request, uint64_t granularity)
  * before spares the room that would be reserved in vain.
  */
 static int create_exclusively(struct os_object *object, const struct mmap_file *file,
-                              unsigned flags, unsigned mode)
+                              unsigned access, unsigned flags, unsigned mode)
 {
     if (file->path != NULL)
-        return mmap_os_create(object, file, flags, mode);
+        return mmap_os_create(object, file, access, flags, mode);
 
     int err = mmap_os_open(object, file, OS_SIZE_ONLY, MMAP_ANY_OWNER, mode);
     if (err == 0) {
@@ -217,7 +222,7 @@ static int create_exclusively(struct os_object *object, const struct mmap_file *
     /* Denied: if something is there all the same, publishing finds it. */
     bool is_name = file->tagname != NULL;
     if (is_name && (err == MMAP_NOT_FOUND || err == MMAP_ACCESS_DENIED))
-        return mmap_os_create(object, file, flags, mode);
+        return mmap_os_create(object, file, access, flags, mode);
     return err;
 }
 
@@ -233,11 +238,11 @@ static int open_or_create(struct os_object *object, const struct mmap_file *file
     int err = MMAP_EXISTS;
 
     if (flags & MMAP_EXCLUSIVE)
-        return create_exclusively(object, file, flags, mode);
+        return create_exclusively(object, file, access, flags, mode);
     for (int i = 0; i < OPEN_ATTEMPTS && err == MMAP_EXISTS; i++) {
         err = mmap_os_open(object, file, access, flags, mode);
         if (err == MMAP_NOT_FOUND && creatable)
-            err = mmap_os_create(object, file, flags, mode);
+            err = mmap_os_create(object, file, access, flags, mode);
     }
     return err;
 }
@@ -260,8 +265,8 @@ static int open_for_map(struct os_object *object, const struct request *request)
  *   old_size  the object's size before
  *   new_size  after; different from old_size when it was extended
  */
-static int settle_size(const struct os_object *object, const struct request *request,
-                       uint64_t *size, uint64_t *old_size, uint64_t *new_size)
+static int settle_size(struct os_object *object, const struct request *request, uint64_t *size,
+                       uint64_t *old_size, uint64_t *new_size)
 {
     int err = mmap_os_size(object, old_size);
     if (err != 0)
@@ -328,24 +333,25 @@ static int reserve_range(struct mmap *map, const struct request *request, uint64
 /*
  * Fill the range with pieces of an object, or of anonymous memory when `object` is NULL. The lead
  * and the first copy are neighbours in the object too. On failure the range is still held, and may
- * be filled in another way.
+ * be filled in another way; but after OS_RANGE_LOST it ends where the loss begins.
  */
 static int map_pieces(struct mmap *map, const struct request *request,
                       const struct os_object *object, uint64_t length)
 {
     uint64_t start = is_anonymous(request) ? 0 : request->offset - request->lead_size;
-    int err =
-        mmap_os_map(NULL, map->base, object, start, request->lead_size + length, request->access);
+    unsigned char *piece = map->base;
+    int err = mmap_os_map(NULL, piece, object, start, request->lead_size + length, request->access);
 
     for (uint64_t i = 1; err == 0 && i < request->times; i++) {
-        void *piece = piece_at(map, i, length);
-
+        piece = piece_at(map, i, length);
         if (object == NULL)
             err = mmap_os_alias(map->addr, piece, length);
         else
             err = mmap_os_map(NULL, piece, object, start + request->lead_size, length,
                               request->access);
     }
+    if (err == OS_RANGE_LOST)
+        map->length = (uint64_t)(piece - (unsigned char *)map->base);
     return err;
 }
 
@@ -366,34 +372,12 @@ static int map_anywhere(struct mmap *map, const struct request *request,
     return err;
 }
 
-/* Map the object of a file or a name; on failure nothing is mapped. */
-static int map_object(struct mmap *map, const struct request *request,
-                      const struct os_object *object, uint64_t size)
-{
-    uint64_t length = align_up(size, mmap_os_page_size());
-    uint64_t alignment =
-        request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : mmap_os_alias_granularity();
-
-    if (size > SIZE_MAX || length > SIZE_MAX)
-        return MMAP_OUT_OF_MEM;
-    if (is_simple(request))
-        return map_anywhere(map, request, object, length);
-
-    int err = reserve_range(map, request, length, alignment);
-    if (err != 0)
-        return err;
-    err = map_pieces(map, request, object, length);
-    if (err != 0)
-        mmap_os_release(map->base, map->length);
-    return err;
-}
-
 /* Map an anonymous object into the range, which is ours already. */
 static int map_anonymous_object(struct mmap *map, const struct request *request, uint64_t length,
                                 unsigned flags)
 {
     struct os_object object;
-    int err = mmap_os_create(&object, request->file, flags, 0600);
+    int err = mmap_os_create(&object, request->file, request->access, flags, 0600);
 
     if (err == 0) {
         err = mmap_os_resize(&object, 0, request->lead_size + length);
@@ -406,25 +390,68 @@ static int map_anonymous_object(struct mmap *map, const struct request *request,
     return err == MMAP_DISK_FULL ? MMAP_OUT_OF_MEM : err;
 }
 
-/*
- * Fill the range: with huge pages if they are wanted and to be had, else without an object, and if
- * this system cannot alias such memory, with one.
- */
+/* Fill the range: without an object, and if this system cannot alias such memory, with one. */
+static int fill_with_pages(struct mmap *map, const struct request *request, uint64_t length)
+{
+    int err = MMAP_UNSUPPORTED;
+
+    if (request->times == 1 || mmap_os_can_alias())
+        err = map_pieces(map, request, NULL, length);
+    return err == MMAP_UNSUPPORTED ? map_anonymous_object(map, request, length, 0) : err;
+}
+
+/* Fill the range: with huge pages if they are wanted and to be had, else with others. */
 static int fill_anonymous(struct mmap *map, const struct request *request, uint64_t length)
 {
     bool require = request->flags & MMAP_HUGE_REQUIRE;
     bool prefer = request->flags & MMAP_HUGE_PREFER;
     bool fits = is_aligned(length | request->lead_size, OS_HUGE_PAGE);
-    int err = MMAP_UNSUPPORTED;
 
-    if (require || (prefer && fits)) {
-        err = map_anonymous_object(map, request, length, MMAP_HUGE_REQUIRE);
-        map->huge = err == 0;
-    }
-    if (err == 0 || require)
+    if (!require && !(prefer && fits))
+        return fill_with_pages(map, request, length);
+    int err = map_anonymous_object(map, request, length, MMAP_HUGE_REQUIRE);
+    map->huge = err == 0;
+    if (err == 0 || require || err == OS_RANGE_LOST)
         return err;
-    err = map_pieces(map, request, NULL, length);
-    return err == MMAP_UNSUPPORTED ? map_anonymous_object(map, request, length, 0) : err;
+    if (mmap_os_clear(map->base, map->length) == OS_RANGE_LOST) {
+        map->length = 0;
+        return OS_RANGE_LOST;
+    }
+    return fill_with_pages(map, request, length);
+}
+
+/* Take a range and fill it, with an object or with anonymous memory; on failure nothing is mapped.
+ */
+static int map_range(struct mmap *map, const struct request *request,
+                     const struct os_object *object, uint64_t length, uint64_t alignment)
+{
+    int err = OS_RANGE_LOST;
+
+    for (int i = 0; i < RANGE_ATTEMPTS && err == OS_RANGE_LOST; i++) {
+        err = reserve_range(map, request, length, alignment);
+        if (err != 0)
+            return err;
+        err = object == NULL ? fill_anonymous(map, request, length)
+                             : map_pieces(map, request, object, length);
+        if (err != 0 && map->length != 0)
+            mmap_os_release(map->base, map->length);
+    }
+    return err == OS_RANGE_LOST ? MMAP_OUT_OF_MEM : err;
+}
+
+/* Map the object of a file or a name; on failure nothing is mapped. */
+static int map_object(struct mmap *map, const struct request *request,
+                      const struct os_object *object, uint64_t size)
+{
+    uint64_t length = align_up(size, request->granularity);
+    uint64_t alignment =
+        request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : mmap_os_alias_granularity();
+
+    if (size > SIZE_MAX || length > SIZE_MAX)
+        return MMAP_OUT_OF_MEM;
+    if (is_simple(request))
+        return map_anywhere(map, request, object, length);
+    return map_range(map, request, object, length, alignment);
 }
 
 static int map_anonymous(struct mmap *map, const struct request *request)
@@ -432,22 +459,14 @@ static int map_anonymous(struct mmap *map, const struct request *request)
     bool huge = request->flags & (MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE);
 
     /* The copies of a mirror have no gaps, so its length is its size. */
-    uint64_t page = huge && request->times == 1 ? OS_HUGE_PAGE : mmap_os_page_size();
+    uint64_t page = huge && request->times == 1 ? OS_HUGE_PAGE : request->granularity;
     uint64_t length = align_up(request->size, page);
 
     if (request->size > SIZE_MAX || length > SIZE_MAX)
         return MMAP_OUT_OF_MEM;
     if (is_simple(request))
         return map_anywhere(map, request, NULL, length);
-
-    int err =
-        reserve_range(map, request, length, huge ? OS_HUGE_PAGE : mmap_os_alias_granularity());
-    if (err != 0)
-        return err;
-    err = fill_anonymous(map, request, length);
-    if (err != 0)
-        mmap_os_release(map->base, map->length);
-    return err;
+    return map_range(map, request, NULL, length, huge ? OS_HUGE_PAGE : mmap_os_alias_granularity());
 }
 
 /* Apply the options to a mapping that is complete. Huge pages come first: they must be asked for
@@ -510,7 +529,7 @@ static int build_anonymous(struct mmap *map, const struct request *request)
  *   lost_race  somebody else's name was there first
  */
 static int fill_and_publish(struct mmap *map, const struct request *request,
-                            const struct os_object *object, bool *lost_race)
+                            struct os_object *object, bool *lost_race)
 {
     int err = 0;
 
@@ -542,6 +561,9 @@ static int build_from_object(struct mmap *map, const struct request *request, bo
     err = map_object(&result, request, &object, size);
     if (err != 0)
         goto fail_object;
+    err = mmap_os_keep(&object, request->access, request->flags, result.kept);
+    if (err != 0)
+        goto fail_map;
     err = apply_options(&result, request);
     if (err != 0)
         goto fail_map;
@@ -560,6 +582,7 @@ fail_map:
     mmap_os_release(result.base, result.length);
 fail_object:
     undo_object(&object, request, old_size, new_size);
+    mmap_os_drop(result.kept);
     return err;
 }
 
@@ -590,6 +613,7 @@ int mmap_map(struct mmap *map, const struct mmap_args *args)
         .size = args->size,
         .offset = args->offset,
         .times = 1,
+        .granularity = mmap_os_page_size(),
         .addr = args->addr,
         .init = args->init,
         .context = args->context,
@@ -613,20 +637,20 @@ int mmap_mirror(struct mmap *map, const struct mmap_mirror_args *args)
         .offset = args->offset,
         .lead_size = args->lead_size,
         .times = args->times == 0 ? 2 : args->times,
+        .granularity = mmap_mirror_granularity(args->flags),
         .addr = args->addr,
         .init = args->init,
         .context = args->context,
     };
-    uint64_t granularity = mmap_mirror_granularity(args->flags);
 
     if (source_count(request.file) == 0)
         request.offset = request.lead_size;
-    if (args->size == 0 || !is_aligned(args->size, granularity) ||
+    if (args->size == 0 || !is_aligned(args->size, request.granularity) ||
         request.lead_size > request.offset)
         return MMAP_INVALID_ARG;
     if (request.times > (UINT64_MAX - request.lead_size) / request.size)
         return MMAP_INVALID_ARG;
-    int err = check_request(&request, granularity);
+    int err = check_request(&request, request.granularity);
     return err != 0 ? err : build(map, &request);
 }
 
@@ -651,7 +675,7 @@ int mmap_flush(struct mmap *map, void *addr, uint64_t size, bool async)
     if (size == 0)
         size = rest;
     unsigned char *first = mmap_aligned_addr(start, MMAP_DOWN);
-    return mmap_os_flush(first, size + (uint64_t)(start - first), async);
+    return mmap_os_flush(map->kept, first, size + (uint64_t)(start - first), async);
 }
 
 int mmap_free(struct mmap *map)
@@ -660,9 +684,11 @@ int mmap_free(struct mmap *map)
         return 0;
 
     int err = mmap_os_release(map->base, map->length);
-    if (err == 0)
-        memset(map, 0, sizeof *map);
-    return err;
+    if (err != 0)
+        return err;
+    mmap_os_drop(map->kept);
+    memset(map, 0, sizeof *map);
+    return 0;
 }
 
 int mmap_unlink(const char *tagname)

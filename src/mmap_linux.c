@@ -163,7 +163,7 @@ int mmap_names_open(struct os_object *object, const char *tagname, unsigned acce
     else
         err = check_name(&status, flags, mode);
     if (err != 0)
-        mmap_os_close(object);
+        mmap_posix_close(object);
     return err;
 }
 
@@ -195,7 +195,7 @@ int mmap_names_create(struct os_object *object, unsigned mode)
     return 0;
 }
 
-int mmap_os_publish(const struct os_object *object, const struct mmap_file *file)
+int mmap_os_publish(struct os_object *object, const struct mmap_file *file)
 {
     char unnamed[NAME_PATH_SIZE], path[NAME_PATH_SIZE];
 
@@ -218,6 +218,21 @@ int mmap_os_unlink(const char *tagname)
 
     /* A folder squats the name. */
     return errno == EISDIR ? MMAP_ACCESS_DENIED : mmap_posix_error_of(errno);
+}
+
+void mmap_os_close(struct os_object *object)
+{
+    mmap_posix_close(object);
+}
+
+int mmap_os_size(const struct os_object *object, uint64_t *size)
+{
+    return mmap_posix_size(object, size);
+}
+
+int mmap_os_resize(struct os_object *object, uint64_t old_size, uint64_t new_size)
+{
+    return mmap_posix_resize(object, old_size, new_size);
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -403,6 +418,11 @@ int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t 
     if (base != NULL)
         *base = start;
     return 0;
+}
+
+bool mmap_os_can_alias(void)
+{
+    return true;
 }
 
 #if defined(__SANITIZE_THREAD__)

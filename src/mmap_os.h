@@ -10,7 +10,17 @@
 #ifndef MRING_MMAP_OS_H
 #define MRING_MMAP_OS_H
 
+#include <limits.h>
 #include <mring/mmap.h>
+
+/* Where the object of a tagname has another name, and a size that the system does not know. */
+#define OS_NAME_KEY_SIZE 27
+struct os_name {
+    uint64_t size; /* bytes, exactly */
+    unsigned mode;
+    int draft;                  /* descriptor of what mmap_os_publish() publishes, or -1 */
+    char key[OS_NAME_KEY_SIZE]; /* its own name; empty: there is none */
+};
 
 /*
  * An open file, name or anonymous object. Opened by mmap_os_open() or mmap_os_create(), ended by
@@ -21,7 +31,23 @@ struct os_object {
     bool owned;   /* mmap_os_close() closes the handle */
     bool created; /* made by mmap_os_create() */
     bool huge;    /* of huge pages */
+
+    struct os_name name; /* mmap_shm.c alone; else zeros */
+
+    /* Windows alone, where shared memory is no file. */
+    bool is_section;
+    unsigned access;    /* that it was opened for */
+    intptr_t directory; /* of a name: what tells of the object */
+    uint64_t id;        /* of a name: which object this is */
+    uint64_t size;      /* of a section */
 };
+
+/*
+ * Not an error that a caller of the library sees: others have taken addresses of our range, which
+ * can happen where a reservation has to be given up before something is mapped there. Of the range,
+ * what lies before the piece to be mapped is still ours, and the rest is not.
+ */
+#define OS_RANGE_LOST INT_MIN
 
 /*
  * Beside the bits of enum mmap_access: the object is opened for its size alone, not to be mapped.
@@ -52,14 +78,23 @@ bool mmap_os_has_folder(const char *path);
  *   errors  exists, access_denied, unsupported, disk_full, name_too_long, fd_limit,
  *           not_found (no such folder)
  */
-int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsigned flags,
-                   unsigned mode);
+int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsigned access,
+                   unsigned flags, unsigned mode);
 
 /* Make a created name visible, with all that it contains. errors  exists */
-int mmap_os_publish(const struct os_object *object, const struct mmap_file *file);
+int mmap_os_publish(struct os_object *object, const struct mmap_file *file);
 
 /* Release the handle, if it is ours. */
 void mmap_os_close(struct os_object *object);
+
+/*
+ * Some of an object has to stay open as long as its mapping: hand it over, so that
+ * mmap_os_close() leaves it open, and mmap_os_drop() closes it. On most systems it is nothing.
+ *   kept    zeros
+ *   access  of the mapping; as its flags
+ */
+int mmap_os_keep(struct os_object *object, unsigned access, unsigned flags, void *kept[2]);
+void mmap_os_drop(void *kept[2]);
 
 /* Remove a file that mmap_os_create() made, if the path still leads to it. Before the close. */
 void mmap_os_discard(const struct os_object *object, const char *path);
@@ -72,7 +107,7 @@ int mmap_os_size(const struct os_object *object, uint64_t *size);
  * there.
  *   errors  disk_full, file_too_big
  */
-int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size);
+int mmap_os_resize(struct os_object *object, uint64_t old_size, uint64_t new_size);
 
 /*
  * Take a range of addresses that nobody has: at `addr` exactly, or anywhere at a multiple of
@@ -84,10 +119,20 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
 /*
  * Map `length` bytes of an object, or anonymous memory when `object` is NULL, at `at`, which lies
  * in our own reservation and is replaced. With `at` NULL: anywhere, and *base says where.
- * On failure the reservation is whole, whatever the system does to a range that it replaces.
+ * On failure the reservation is whole, whatever the system does to a range that it replaces; but
+ * OS_RANGE_LOST says that from `at` on nothing is ours.
  */
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access);
+
+/*
+ * Get ready to fill a reservation in another way, after pieces of it were mapped.
+ *   errors  OS_RANGE_LOST: nothing of it is ours
+ */
+int mmap_os_clear(void *base, uint64_t length);
+
+/* Whether it is worth trying mmap_os_alias() before an anonymous object. */
+bool mmap_os_can_alias(void);
 
 /*
  * Map the shared anonymous memory at `from` a second time at `to`, inside our own reservation.
@@ -102,8 +147,8 @@ int mmap_os_release(void *base, uint64_t length);
 enum os_advice { OS_PREFAULT, OS_LOCK, OS_DONTFORK, OS_NODUMP, OS_HUGE_TRY, OS_HUGE_COLLAPSE };
 int mmap_os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access);
 
-/* Write to the disk; `addr` is page-aligned. */
-int mmap_os_flush(void *addr, uint64_t length, bool async);
+/* Write to the disk; `addr` is page-aligned, `kept` that of the mapping. */
+int mmap_os_flush(void *const kept[2], void *addr, uint64_t length, bool async);
 
 /* Remove a name; a missing one is success. */
 int mmap_os_unlink(const char *tagname);

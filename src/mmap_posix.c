@@ -95,9 +95,7 @@ int mmap_posix_open_path(const char *path, unsigned access, int extra_flags, mod
 
 void mmap_posix_own(struct os_object *object, int fd)
 {
-    object->handle = fd;
-    object->owned = true;
-    object->created = object->huge = false;
+    *object = (struct os_object){ .handle = fd, .owned = true };
 }
 
 /* The caller's own descriptor: is it open, and for this access? */
@@ -179,7 +177,7 @@ int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigne
 
     err = check_file(object, access);
     if (err != 0)
-        mmap_os_close(object);
+        mmap_posix_close(object);
     return err;
 }
 
@@ -197,11 +195,12 @@ bool mmap_os_has_folder(const char *path)
     return stat(folder, &status) == 0;
 }
 
-int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsigned flags,
-                   unsigned mode)
+int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsigned access,
+                   unsigned flags, unsigned mode)
 {
     int fd;
 
+    (void)access;
     if (file->tagname != NULL)
         return mmap_names_create(object, mode);
     if (file->path != NULL)
@@ -221,7 +220,7 @@ int mmap_os_create(struct os_object *object, const struct mmap_file *file, unsig
     return 0;
 }
 
-void mmap_os_close(struct os_object *object)
+void mmap_posix_close(struct os_object *object)
 {
     /* The descriptor is gone whatever close() returns. */
     if (object->owned)
@@ -238,7 +237,7 @@ void mmap_os_discard(const struct os_object *object, const char *path)
         unlink(path);
 }
 
-int mmap_os_size(const struct os_object *object, uint64_t *size)
+int mmap_posix_size(const struct os_object *object, uint64_t *size)
 {
     struct stat status;
 
@@ -266,7 +265,7 @@ bool mmap_posix_over_limit(uint64_t size)
            size > limit.rlim_cur;
 }
 
-int mmap_os_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)
+int mmap_posix_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)
 {
     return new_size > old_size ? mmap_system_grow(object, old_size, new_size)
                                : mmap_posix_truncate(fd_of(object), new_size);
@@ -348,7 +347,66 @@ int mmap_os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned 
                              : mmap_system_advise(addr, length, advice, access);
 }
 
-int mmap_os_flush(void *addr, uint64_t length, bool async)
+/* What is mapped over a range replaces what was there. */
+int mmap_os_clear(void *base, uint64_t length)
+{
+    (void)base, (void)length;
+    return 0;
+}
+
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+static int synchronize(void *addr, uint64_t length, bool async)
 {
     return msync(addr, length, async ? MS_ASYNC : MS_SYNC) == 0 ? 0 : mmap_posix_error_of(errno);
 }
+
+#if defined(F_FULLFSYNC)
+/* To have the drive write what it caches takes a descriptor. 0 is none, so that of one more. */
+int mmap_os_keep(struct os_object *object, unsigned access, unsigned flags, void *kept[2])
+{
+    if (!(flags & MMAP_FULLFSYNC) || !(access & MMAP_WRITE) || object->name.key[0] != '\0')
+        return 0;
+    int fd = fcntl(fd_of(object), F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return mmap_posix_error_of(errno);
+    kept[0] = (void *)((intptr_t)fd + 1);
+    return 0;
+}
+
+void mmap_os_drop(void *kept[2])
+{
+    if (kept[0] != NULL)
+        close((int)((intptr_t)kept[0] - 1));
+    kept[0] = NULL;
+}
+
+/* A file system that knows no such call, such as one of another machine, may know fsync(). */
+int mmap_os_flush(void *const kept[2], void *addr, uint64_t length, bool async)
+{
+    int err = synchronize(addr, length, async);
+
+    if (err != 0 || async || kept[0] == NULL)
+        return err;
+    int fd = (int)((intptr_t)kept[0] - 1);
+    return fcntl(fd, F_FULLFSYNC) != -1 || fsync(fd) == 0 ? 0 : mmap_posix_error_of(errno);
+}
+#else
+/* A mapping keeps its object by itself. */
+int mmap_os_keep(struct os_object *object, unsigned access, unsigned flags, void *kept[2])
+{
+    (void)object, (void)access, (void)flags, (void)kept;
+    return 0;
+}
+
+void mmap_os_drop(void *kept[2])
+{
+    (void)kept;
+}
+
+int mmap_os_flush(void *const kept[2], void *addr, uint64_t length, bool async)
+{
+    (void)kept;
+    return synchronize(addr, length, async);
+}
+#endif

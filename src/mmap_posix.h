@@ -33,6 +33,11 @@ int mmap_posix_open_path(const char *path, unsigned access, int extra_flags, mod
 /* Take over a descriptor. */
 void mmap_posix_own(struct os_object *object, int fd);
 
+/* mmap_os_close(), mmap_os_size() and mmap_os_resize() of what is a file. */
+void mmap_posix_close(struct os_object *object);
+int mmap_posix_size(const struct os_object *object, uint64_t *size);
+int mmap_posix_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size);
+
 /* ftruncate(), repeated if a signal interrupts it. */
 int mmap_posix_truncate(int fd, uint64_t size);
 
@@ -73,9 +78,15 @@ int mmap_system_advise(void *addr, uint64_t length, enum os_advice advice, unsig
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* The calls of mmap_os.h on the names of shared memory. */
+/*
+ * mmap_os_open() and mmap_os_create() of a name. The other calls of mmap_os.h that names need
+ * something else for are there as they are: publish, close, size, resize, unlink.
+ */
 int mmap_names_open(struct os_object *object, const char *tagname, unsigned access, unsigned flags,
                     unsigned mode);
 int mmap_names_create(struct os_object *object, unsigned mode);
+
+/* Draw a random key, of an object that nobody looks for by its name. Only in mmap_shm.c. */
+bool mmap_names_draw_key(char key[OS_NAME_KEY_SIZE]);
 
 #endif

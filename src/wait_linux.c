@@ -6,9 +6,7 @@
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_SECOND ((int64_t)1000000000)
@@ -80,33 +78,4 @@ void mring_os_barrier(void)
 bool mring_os_join_barriers(void)
 {
     return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
-}
-
-int64_t mring_os_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-}
-
-static uint32_t process_number = 1;
-
-static void count_fork(void)
-{
-    process_number++;
-}
-
-/* If this fails, for want of memory, a fork goes unnoticed. */
-static void watch_forks(void)
-{
-    pthread_atfork(NULL, NULL, count_fork);
-}
-
-uint32_t mring_os_process(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, watch_forks);
-    return process_number;
 }

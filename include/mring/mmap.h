@@ -138,7 +138,9 @@ enum mmap_flags {
     MMAP_HUGE_REQUIRE = 1 << 6, /* huge pages or an error; anonymous memory only */
     MMAP_DONTFORK = 1 << 7,     /* a forked child does not get this mapping; there the range may
                                    become another one's, so the child must not free the map */
-    MMAP_NODUMP = 1 << 8        /* a core dump has the first copy of a mirror, not all */
+    MMAP_NODUMP = 1 << 8,       /* a core dump has the first copy of a mirror, not all */
+    MMAP_FULLFSYNC = 1 << 9     /* mmap_flush() has the drive write what it caches, too: macOS does
+                                   that only if asked, and takes long; elsewhere it always does */
 };
 
 /* Start with zeros; mmap_free() makes it zeros again. Read the first four members, write none. */
@@ -153,6 +155,7 @@ struct mmap {
     void *base;      /* the range to release */
     uint64_t length; /* its bytes, whole pages */
     uint64_t extent; /* the bytes from base that the caller may use */
+    void *kept[2];   /* what must stay open (Windows, macOS) */
 };
 
 struct mmap_args {

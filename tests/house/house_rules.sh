@@ -46,7 +46,7 @@ rule_layers() { # maps know no rings
 
 rule_systems() { # hot paths and portable halves know no system
     c_files include src |
-        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm|windows)|io_(posix|windows)|wait_[a-z]+)\.[ch]' |
+        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm|windows)|io_(posix|linux|windows)|wait_[a-z]+)\.[ch]' |
         report systems '^ *# *include *<((sys|linux|mach|bits|asm)/|(unistd|fcntl|pthread|signal|sched|poll|windows|dlfcn|errno)\.h)'
 }
 
@@ -62,9 +62,13 @@ arrows_of() {
     include/mring.h) echo 'mring/[a-z]+\.h' ;;
     src/mmap_os.h) echo 'mring/(mmap|base)\.h' ;;
     src/mmap_posix.h) echo 'mmap_os\.h' ;;
-    src/mmap_posix.c | src/mmap_linux.c) echo 'mmap_(posix|os)\.h' ;;
+    src/mmap_posix.c | src/mmap_linux.c | src/mmap_darwin.c | src/mmap_portable.c | src/mmap_shm.c)
+        echo 'mmap_(posix|os)\.h'
+        ;;
     src/mmap*.c) echo 'mmap_os\.h|mring/(mmap|base)\.h' ;;
-    src/wait_*.c) echo 'mring/(wait|atomic|base)\.h' ;;
+    src/wait_descriptor.c) echo 'io_os\.h' ;;
+    src/wait_nap.h) echo 'mring/wait\.h' ;;
+    src/wait_*.c) echo 'wait_nap\.h|mring/(wait|atomic|base)\.h' ;;
     src/io_os.h) echo "mring/ring\\.h|$below_ring" ;;
     src/io_*.c) echo "io_os\\.h|mring/ring\\.h|$below_ring" ;;
     src/ring_header.h) echo "mring/ring\\.h|$below_ring" ;;

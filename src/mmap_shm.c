@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names of shared memory where shm_open() has none of what mmap_os.h asks for: macOS and the BSDs.
+ * There a name has 30 bytes at the most, an object can be sized once only and is rounded to pages,
+ * it has no link(), so it is visible before it is complete, and its maker's death leaves it so.
+ *
+ * So the objects get random names that nobody looks for, and a tagname is an entry: a small file in
+ * a folder that is the user's own. It says which object, how many bytes exactly, and for which
+ * tagname, since the file's name is but a hash of it.
+ *
+ *      n<hash of tagname>   entry     { size, mode, key, tagname }      object "/mr<key>"
+ *      t<key>               draft     an entry to be; its maker holds a lock on it
+ *      lock                 lock      of those who remove entries
+ *
+ * Why it holds, whoever is killed and whenever:
+ *
+ *   complete   A draft is written after the object was sized and filled, and link() gives it the
+ *              entry's name in one step, or fails since there is one. So whoever finds an entry
+ *              finds all of it, and of two makers one wins.
+ *   garbage    The draft is there before its object, and goes after it. The kernel frees the lock
+ *              of a maker that dies. So a draft that can be locked, and is a draft still, has no
+ *              maker any more, and with a single link it was not published: it and its object are
+ *              removed. Every maker does that before it starts. A maker whose draft is swept
+ *              between its creation and its lock finds the lock taken or no link left, and starts
+ *              anew.
+ *   removal    Entries are removed under the lock alone, and made only where there is none. So what
+ *              a remover reads under the lock is what it removes. The object goes first: a remover
+ *              that dies in between leaves an entry without an object, as a restart of the machine
+ *              does, and who finds such an entry removes it.
+ *
+ * The lock is held for a few system calls and never while a caller's code runs.
+ */
+#define _GNU_SOURCE       /* flock; systems without this macro show it anyway */
+#define _FILE_OFFSET_BITS 64
+
+#include "mmap_posix.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* "mringtag", and the layout below. */
+#define ENTRY_MAGIC UINT64_C(0x016761746e69726d)
+
+struct entry {
+    uint64_t magic;
+    uint64_t size; /* bytes of the object, as asked for */
+    uint32_t mode;
+    char key[OS_NAME_KEY_SIZE];
+    char tagname[MMAP_TAGNAME_MAX + 1];
+};
+
+/* How often a draft may be swept, or a random name be taken, before that is no coincidence. */
+#define DRAFT_ATTEMPTS 64
+
+/* Room for a path in the folder, and for the name of an object. */
+#define FILE_NAME_SIZE (1 + OS_NAME_KEY_SIZE)
+struct path {
+    char text[PATH_MAX];
+};
+
+/* ---- texts ----------------------------------------------------------------------------------- */
+
+/* 130 bits as letters and digits that file systems without upper and lower case tell apart. */
+static void spell(char key[OS_NAME_KEY_SIZE], const uint64_t bits[2])
+{
+    static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint64_t low = bits[0], high = bits[1];
+
+    for (size_t i = 0; i < OS_NAME_KEY_SIZE - 1; i++) {
+        key[i] = digits[low % 32];
+        low = low >> 5 | high << 59;
+        high >>= 5;
+    }
+    key[OS_NAME_KEY_SIZE - 1] = '\0';
+}
+
+/* FNV-1a and the finish of splitmix64. Good enough: nobody else can make entries in the folder. */
+static uint64_t hash(const char *text, uint64_t state)
+{
+    for (; *text != '\0'; text++)
+        state = (state ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    state = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    state = (state ^ state >> 27) * UINT64_C(0x94d049bb133111eb);
+    return state ^ state >> 31;
+}
+
+static void object_name(char name[sizeof "/mr" + OS_NAME_KEY_SIZE], const char *key)
+{
+    strcat(strcpy(name, "/mr"), key);
+}
+
+/* ---- the folder ------------------------------------------------------------------------------ */
+
+#if defined(__APPLE__)
+/* The system's folder for this user. Not that of temporary files, which it removes after days. */
+static bool find_folder(char *text, size_t size)
+{
+    size_t length = confstr(_CS_DARWIN_USER_DIR, text, size);
+
+    if (length == 0 || length + sizeof "mring" > size)
+        return false;
+    strcat(text, "mring");
+    return true;
+}
+#else
+static bool find_folder(char *text, size_t size)
+{
+    snprintf(text, size, "/tmp/mring-%lu", (unsigned long)geteuid());
+    return true;
+}
+#endif
+
+/* The folder, which could have been put there by anybody. not_found: there are no names yet. */
+static int use_folder(struct path *folder)
+{
+    struct stat status;
+
+    if (!find_folder(folder->text, sizeof folder->text))
+        return MMAP_UNSUPPORTED;
+    if (lstat(folder->text, &status) != 0)
+        return mmap_posix_error_of(errno);
+    return S_ISDIR(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & 077) == 0
+               ? 0
+               : MMAP_ACCESS_DENIED;
+}
+
+static int make_folder(struct path *folder)
+{
+    if (!find_folder(folder->text, sizeof folder->text))
+        return MMAP_UNSUPPORTED;
+    if (mkdir(folder->text, 0700) != 0 && errno != EEXIST)
+        return errno == ENOENT ? MMAP_UNSUPPORTED : mmap_posix_error_of(errno);
+    return use_folder(folder);
+}
+
+/* The path of a file in the folder. */
+static int path_in(struct path *path, const struct path *folder, char kind, const char *rest)
+{
+    int length = snprintf(path->text, sizeof path->text, "%s/%c%s", folder->text, kind, rest);
+
+    return length >= 0 && (size_t)length < sizeof path->text ? 0 : MMAP_NAME_TOO_LONG;
+}
+
+static int entry_path(struct path *path, const struct path *folder, const char *tagname)
+{
+    char key[OS_NAME_KEY_SIZE];
+    uint64_t bits[2] = { hash(tagname, UINT64_C(0xcbf29ce484222325)), hash(tagname, 0x9e3779b9) };
+
+    spell(key, bits);
+    return path_in(path, folder, 'n', key);
+}
+
+/* ---- locks ----------------------------------------------------------------------------------- */
+
+static bool lock_patiently(int fd, int operation)
+{
+    int result;
+
+    do {
+        result = flock(fd, operation);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+/* Returns the descriptor that holds the lock of removers, or -1 and errno. */
+static int lock_removers(const struct path *folder)
+{
+    struct path path;
+
+    if (path_in(&path, folder, 'l', "ock") != 0) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = mmap_posix_open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && !lock_patiently(fd, LOCK_EX)) {
+        int code = errno;
+        close(fd);
+        errno = code;
+        return -1;
+    }
+    return fd;
+}
+
+/* By this call: a child forked meanwhile has the descriptor, too, and closing leaves the lock. */
+static void unlock_removers(int fd)
+{
+    flock(fd, LOCK_UN);
+    close(fd);
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
+/* Read an entry, which must be one. */
+static int read_entry(const char *path, struct entry *entry)
+{
+    struct stat status;
+    int err = 0;
+    int fd = mmap_posix_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+
+    if (fd < 0)
+        return mmap_posix_error_of(errno);
+    if (fstat(fd, &status) != 0)
+        err = mmap_posix_error_of(errno);
+    else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
+             pread(fd, entry, sizeof *entry, 0) != (ssize_t)sizeof *entry ||
+             entry->magic != ENTRY_MAGIC || entry->key[sizeof entry->key - 1] != '\0' ||
+             entry->tagname[sizeof entry->tagname - 1] != '\0')
+        err = MMAP_ACCESS_DENIED;
+    close(fd);
+    return err;
+}
+
+/*
+ * Remove the entry of a tagname, and its object.
+ *   key  NULL, or that of the only object that is meant
+ */
+static int remove_entry(const struct path *folder, const char *tagname, const char *key)
+{
+    struct path path;
+    struct entry entry;
+    char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
+    int err = entry_path(&path, folder, tagname);
+
+    if (err != 0)
+        return err;
+    int lock = lock_removers(folder);
+    if (lock < 0)
+        return mmap_posix_error_of(errno);
+    err = read_entry(path.text, &entry);
+    if (err == 0 && strcmp(entry.tagname, tagname) == 0 &&
+        (key == NULL || strcmp(entry.key, key) == 0)) {
+        object_name(name, entry.key);
+        if ((shm_unlink(name) != 0 && errno != ENOENT) || unlink(path.text) != 0)
+            err = mmap_posix_error_of(errno);
+    }
+    unlock_removers(lock);
+    return err;
+}
+
+/* ---- drafts ---------------------------------------------------------------------------------- */
+
+/* Remove a draft whose lock we hold, and its object: the object first. */
+static void remove_draft(const struct path *path, const char *key)
+{
+    char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
+
+    object_name(name, key);
+    shm_unlink(name);
+    unlink(path->text);
+}
+
+/*
+ * A draft with two links was published, and its maker died before it removed the first; one that
+ * is not at its path any more was published by now, and is the entry.
+ */
+static void sweep_draft(const struct path *folder, const char *key)
+{
+    struct path path;
+    struct stat ours, there;
+
+    if (path_in(&path, folder, 't', key) != 0)
+        return;
+    int fd = mmap_posix_open(path.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0)
+        return;
+    if (lock_patiently(fd, LOCK_EX | LOCK_NB) && fstat(fd, &ours) == 0 &&
+        lstat(path.text, &there) == 0 && ours.st_ino == there.st_ino) {
+        if (there.st_nlink == 1)
+            remove_draft(&path, key);
+        else
+            unlink(path.text);
+    }
+    close(fd);
+}
+
+static void sweep(const struct path *folder)
+{
+    DIR *directory = opendir(folder->text);
+    struct dirent *file;
+
+    if (directory == NULL)
+        return;
+    while ((file = readdir(directory)) != NULL) {
+        if (file->d_name[0] == 't' && strlen(file->d_name) == OS_NAME_KEY_SIZE)
+            sweep_draft(folder, file->d_name + 1);
+    }
+    closedir(directory);
+}
+
+#if defined(__linux__)
+static bool draw(uint64_t bits[2])
+{
+    return getentropy(bits, 2 * sizeof *bits) == 0;
+}
+#else
+static bool draw(uint64_t bits[2])
+{
+    arc4random_buf(bits, 2 * sizeof *bits);
+    return true;
+}
+#endif
+
+bool mmap_names_draw_key(char key[OS_NAME_KEY_SIZE])
+{
+    uint64_t bits[2];
+
+    if (!draw(bits))
+        return false;
+    spell(key, bits);
+    return true;
+}
+
+/* Returns the descriptor of a new draft that holds its lock, or -1 and errno. */
+static int start_draft(const struct path *folder, char key[OS_NAME_KEY_SIZE])
+{
+    struct path path;
+    struct stat status;
+
+    for (int i = 0; i < DRAFT_ATTEMPTS; i++) {
+        if (!mmap_names_draw_key(key))
+            return -1;
+        if (path_in(&path, folder, 't', key) != 0)
+            break;
+        int fd = mmap_posix_open(path.text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 && errno != EEXIST)
+            return -1;
+        if (fd < 0)
+            continue;
+        if (lock_patiently(fd, LOCK_EX | LOCK_NB) && fstat(fd, &status) == 0 &&
+            status.st_nlink == 1)
+            return fd;
+        close(fd);
+    }
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+/* The owner's bits are all that matters: nobody else finds the object. */
+static mode_t mode_of(unsigned mode)
+{
+    return mode == 0 ? 0600 : (mode_t)mode;
+}
+
+int mmap_names_create(struct os_object *object, unsigned mode)
+{
+    struct path folder, path;
+    struct os_name name = { .mode = mode_of(mode) };
+    char shm[sizeof "/mr" + OS_NAME_KEY_SIZE];
+    int err = make_folder(&folder);
+
+    if (err != 0)
+        return err;
+    sweep(&folder);
+    name.draft = start_draft(&folder, name.key);
+    if (name.draft < 0)
+        return mmap_posix_error_of(errno);
+    object_name(shm, name.key);
+    int fd = shm_open(shm, O_RDWR | O_CREAT | O_EXCL, name.mode & 0700);
+    if (fd < 0) {
+        err = errno == ENOSYS ? MMAP_UNSUPPORTED : mmap_posix_error_of(errno);
+        if (path_in(&path, &folder, 't', name.key) == 0)
+            unlink(path.text);
+        close(name.draft);
+        return err;
+    }
+    mmap_posix_own(object, fd);
+    object->created = true;
+    object->name = name;
+    return 0;
+}
+
+static int write_draft(const struct os_object *object, const char *tagname)
+{
+    struct entry entry = { .magic = ENTRY_MAGIC,
+                           .size = object->name.size,
+                           .mode = object->name.mode };
+    ssize_t written;
+
+    strcpy(entry.key, object->name.key);
+    strcpy(entry.tagname, tagname);
+    do {
+        written = pwrite(object->name.draft, &entry, sizeof entry, 0);
+    } while (written < 0 && errno == EINTR);
+    if (written < 0)
+        return mmap_posix_error_of(errno);
+    return written == (ssize_t)sizeof entry ? 0 : MMAP_DISK_FULL;
+}
+
+int mmap_os_publish(struct os_object *object, const struct mmap_file *file)
+{
+    struct path folder, draft, path;
+    int err = use_folder(&folder);
+
+    if (err == 0)
+        err = entry_path(&path, &folder, file->tagname);
+    if (err == 0)
+        err = path_in(&draft, &folder, 't', object->name.key);
+    if (err == 0)
+        err = write_draft(object, file->tagname);
+    if (err != 0)
+        return err;
+    if (link(draft.text, path.text) != 0)
+        return mmap_posix_error_of(errno);
+    unlink(draft.text);
+    close(object->name.draft);
+    object->name.draft = -1;
+    return 0;
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* Whether a found entry is for this tagname, and for us. */
+static int check_entry(const struct entry *entry, const char *tagname, unsigned flags,
+                       unsigned mode)
+{
+    if (strcmp(entry->tagname, tagname) != 0)
+        return MMAP_EXISTS;
+    if (!(flags & MMAP_ANY_OWNER) && (entry->mode & ~mode_of(mode)) != 0)
+        return MMAP_ACCESS_DENIED;
+    return 0;
+}
+
+/* The object of an entry, which may not be there any more, or be another user's since. */
+static int open_object(struct os_object *object, const struct entry *entry, unsigned access)
+{
+    char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
+    struct stat status;
+
+    object_name(name, entry->key);
+    int fd = shm_open(name, access & MMAP_WRITE ? O_RDWR : O_RDONLY, 0);
+    if (fd < 0)
+        return mmap_posix_error_of(errno);
+    if (fstat(fd, &status) != 0 || status.st_uid != geteuid() ||
+        (uint64_t)status.st_size < entry->size) {
+        close(fd);
+        return MMAP_ACCESS_DENIED;
+    }
+    mmap_posix_own(object, fd);
+    object->name = (struct os_name){ .size = entry->size, .draft = -1 };
+    strcpy(object->name.key, entry->key);
+    return 0;
+}
+
+int mmap_names_open(struct os_object *object, const char *tagname, unsigned access, unsigned flags,
+                    unsigned mode)
+{
+    struct path folder, path;
+    struct entry entry;
+    int err = use_folder(&folder);
+
+    if (err == 0)
+        err = entry_path(&path, &folder, tagname);
+    if (err == 0)
+        err = read_entry(path.text, &entry);
+    if (err == 0)
+        err = check_entry(&entry, tagname, flags, mode);
+    if (err != 0)
+        return err;
+    err = open_object(object, &entry, access);
+    if (err != MMAP_NOT_FOUND)
+        return err;
+
+    /* If it can't be removed, somebody else is about to, or it will be in the way of a maker. */
+    int removed = remove_entry(&folder, tagname, entry.key);
+    return removed != 0 ? removed : MMAP_NOT_FOUND;
+}
+
+int mmap_os_unlink(const char *tagname)
+{
+    struct path folder;
+    int err = use_folder(&folder);
+
+    if (err == 0)
+        err = remove_entry(&folder, tagname, NULL);
+    return err == MMAP_NOT_FOUND ? 0 : err;
+}
+
+/* ---- objects --------------------------------------------------------------------------------- */
+
+void mmap_os_close(struct os_object *object)
+{
+    struct path folder, path;
+
+    if (object->created && object->name.key[0] != '\0' && object->name.draft >= 0) {
+        if (use_folder(&folder) == 0 && path_in(&path, &folder, 't', object->name.key) == 0)
+            remove_draft(&path, object->name.key);
+        close(object->name.draft);
+        object->name.draft = -1;
+    }
+    mmap_posix_close(object);
+}
+
+int mmap_os_size(const struct os_object *object, uint64_t *size)
+{
+    if (object->name.key[0] == '\0')
+        return mmap_posix_size(object, size);
+    *size = object->name.size;
+    return 0;
+}
+
+/* macOS sizes an object once only, which is when it is created. */
+int mmap_os_resize(struct os_object *object, uint64_t old_size, uint64_t new_size)
+{
+    int err = mmap_posix_resize(object, old_size, new_size);
+
+    if (err == 0)
+        object->name.size = new_size;
+    return err;
+}
