@@ -14,7 +14,7 @@
  * there until all of it has been read: an eventfd does neither. It is no file of any type; and of
  * those only an eventfd takes 8 bytes, of which zeros add nothing.
  */
-int mring_io_check_eventfd(int fd)
+int mring_io_check_signal(int fd)
 {
     uint64_t nothing = 0;
     struct stat status;

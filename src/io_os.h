@@ -26,6 +26,6 @@ int mring_io_output(const struct io *io, const void *bytes, size_t size, size_t 
  *
  *   errors    invalid_arg, or the system's code
  */
-int mring_io_check_eventfd(int fd);
+int mring_io_check_signal(int fd);
 
 #endif

@@ -60,7 +60,6 @@ static int mach_error_of(kern_return_t code)
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
-/* There is none that does without the permission to read. */
 int mmap_system_size_only_flag(void)
 {
     return 0;

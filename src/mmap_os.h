@@ -32,14 +32,15 @@ struct os_object {
     bool created; /* made by mmap_os_create() */
     bool huge;    /* of huge pages */
 
-    struct os_name name; /* mmap_shm.c alone; else zeros */
+    /* macOS and the BSDs alone. */
+    struct os_name name; /* of a name */
 
     /* Windows alone, where shared memory is no file. */
     bool is_section;
     unsigned access;    /* that it was opened for */
     intptr_t directory; /* of a name: what tells of the object */
     uint64_t id;        /* of a name: which object this is */
-    uint64_t size;      /* of a section */
+    uint64_t size;      /* of a section; elsewhere of a file without a handle, if that is -1 */
 };
 
 /*

@@ -45,7 +45,6 @@ int mmap_system_map_error(int code)
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
-/* There is none that does without the permission to read. */
 int mmap_system_size_only_flag(void)
 {
     return 0;

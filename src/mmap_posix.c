@@ -138,6 +138,10 @@ static int open_file(struct os_object *object, const char *path, unsigned access
         return mmap_posix_error_of(errno);
     if (!S_ISREG(status.st_mode))
         return MMAP_UNSUPPORTED;
+    if (access == OS_SIZE_ONLY && mmap_system_size_only_flag() == 0) {
+        *object = (struct os_object){ .handle = -1, .size = (uint64_t)status.st_size };
+        return 0;
+    }
     int fd = mmap_posix_open_path(path, access, 0, 0);
     if (fd < 0)
         return mmap_posix_error_of(errno);
@@ -172,7 +176,7 @@ int mmap_os_open(struct os_object *object, const struct mmap_file *file, unsigne
         err = borrow_stream(object, file->stream, access);
     else
         err = open_file(object, file->path, access);
-    if (err != 0)
+    if (err != 0 || fd_of(object) < 0)
         return err;
 
     err = check_file(object, access);
@@ -241,6 +245,10 @@ int mmap_posix_size(const struct os_object *object, uint64_t *size)
 {
     struct stat status;
 
+    if (fd_of(object) < 0) {
+        *size = object->size;
+        return 0;
+    }
     if (fstat(fd_of(object), &status) != 0)
         return mmap_posix_error_of(errno);
     *size = (uint64_t)status.st_size;

@@ -55,7 +55,7 @@ void mmap_posix_touch(const volatile unsigned char *bytes, uint64_t length);
 /* What a code of errno from a call on memory is called. */
 int mmap_system_map_error(int code);
 
-/* The flag that opens a file for its size alone, though it may not be read. */
+/* The flag that opens a file for its size alone, though it may not be read; 0: there is none. */
 int mmap_system_size_only_flag(void);
 
 /* Whether what is waiting in a stream's buffer is output. */

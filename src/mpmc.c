@@ -1231,7 +1231,7 @@ int mring_mpmc_set_eventfd(struct mring_mpmc *ring, enum mring_end end, int fd)
 {
     if (ring->layout.fencing == MRING_FENCING_NONE)
         return MMAP_INVALID_ARG;
-    int err = fd >= 0 ? mring_io_check_eventfd(fd) : 0;
+    int err = fd >= 0 ? mring_io_check_signal(fd) : 0;
     if (err != 0)
         return err;
     ring->fds[end] = fd >= 0 ? fd : -1;

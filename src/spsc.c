@@ -398,7 +398,7 @@ int mring_spsc_set_eventfd(struct mring_spsc *ring, enum mring_end end, int fd)
 {
     if (ring->fencing == MRING_FENCING_NONE)
         return MMAP_INVALID_ARG;
-    int err = fd >= 0 ? mring_io_check_eventfd(fd) : 0;
+    int err = fd >= 0 ? mring_io_check_signal(fd) : 0;
     if (err != 0)
         return err;
     *(end == MRING_WRITE_END ? &ring->write_fd : &ring->read_fd) = fd >= 0 ? fd : -1;

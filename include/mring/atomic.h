@@ -74,6 +74,11 @@ MRING_INTERNAL uint32_t mring_add_release_u32(mring_atomic_u32 *word, uint32_t c
     return __atomic_fetch_add(&word->value, count, __ATOMIC_RELEASE);
 }
 
+MRING_INTERNAL uint64_t mring_add_relaxed_u64(mring_atomic_u64 *word, uint64_t count)
+{
+    return __atomic_fetch_add(&word->value, count, __ATOMIC_RELAXED);
+}
+
 /*
  * Store `desired` if the word is *expected, and say whether; if not, *expected becomes what it is.
  * It may fail without a reason. Relaxed: what is right about the word is its value alone.

@@ -55,22 +55,22 @@ void cr_add_suite_(struct cr_test_ *suite)
     suites = suite;
 }
 
-/* "suite/name". Valid until the next call. */
-static const char *name_of(const struct cr_test_ *test)
+/* "suite/name" */
+static void write_name(char name[400], const struct cr_test_ *test)
 {
-    static char name[400];
-
-    snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
-    return name;
+    snprintf(name, 400, "%s/%s", test->suite, test->name);
 }
 
-static const struct cr_test_ *find(const char *name)
+static const struct cr_test_ *find(const char *wanted)
 {
-    const struct cr_test_ *test = tests;
+    for (const struct cr_test_ *test = tests; test != NULL; test = test->next) {
+        char name[400];
 
-    while (test != NULL && strcmp(name_of(test), name) != 0)
-        test = test->next;
-    return test;
+        write_name(name, test);
+        if (strcmp(name, wanted) == 0)
+            return test;
+    }
+    return NULL;
 }
 
 static const struct cr_options_ *suite_of(const struct cr_test_ *test)
@@ -159,7 +159,7 @@ static int run_here(const char *name)
 
 /* ---- in the process of main() ---------------------------------------------------------------- */
 
-static enum verdict run(struct cr_test_ *test)
+static enum verdict run(const struct cr_test_ *test, const char *name)
 {
     double seconds = test->options.timeout;
 
@@ -167,7 +167,7 @@ static enum verdict run(struct cr_test_ *test)
         seconds = suite_of(test)->timeout;
     if (seconds == 0)
         seconds = options.timeout;
-    struct process_end end = process_run(run_here, name_of(test), seconds);
+    struct process_end end = process_run(run_here, name, seconds);
 
     if (end.how == PROCESS_EXITED && end.code >= PASSED && end.code <= SKIPPED)
         return (enum verdict)end.code;
@@ -214,9 +214,12 @@ int main(int count, char **arguments)
     process_begin(arguments, run_here);
     parse(arguments);
     for (struct cr_test_ *test = tests; test != NULL; test = test->next) {
-        if (!matches(options.filter, name_of(test)))
+        char name[400];
+
+        write_name(name, test);
+        if (!matches(options.filter, name))
             continue;
-        enum verdict verdict = run(test);
+        enum verdict verdict = run(test, name);
 
         passed += verdict == PASSED;
         failures += verdict == FAILED;
@@ -226,7 +229,7 @@ int main(int count, char **arguments)
                    verdict == PASSED   ? "[PASS]"
                    : verdict == FAILED ? "[FAIL]"
                                        : "[SKIP]",
-                   name_of(test));
+                   name);
     }
     printf("%u passed, %u failed, %u skipped\n", passed, failures, skips);
     return failures > 0 || passed + skips == 0;

@@ -46,8 +46,8 @@ rule_layers() { # maps know no rings
 
 rule_systems() { # hot paths and portable halves know no system
     c_files include src |
-        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm|windows)|io_(posix|linux|windows)|wait_[a-z]+)\.[ch]' |
-        report systems '^ *# *include *<((sys|linux|mach|bits|asm)/|(unistd|fcntl|pthread|signal|sched|poll|windows|dlfcn|errno)\.h)'
+        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm|windows)|io_(posix|linux|kqueue|windows)|kqueue|wait_[a-z]+)\.[ch]' |
+        report systems '^ *# *include *<((sys|linux|mach|bits|asm)/|(unistd|fcntl|pthread|signal|sched|poll|windows|winsock2|io|dlfcn|errno)\.h)'
 }
 
 # The headers of this library that a file may include, as one regular expression. Arrows go down.
@@ -66,9 +66,11 @@ arrows_of() {
         echo 'mmap_(posix|os)\.h'
         ;;
     src/mmap*.c) echo 'mmap_os\.h|mring/(mmap|base)\.h' ;;
-    src/wait_descriptor.c) echo 'io_os\.h' ;;
+    src/sleepers.h) echo 'mring/(wait|atomic|base)\.h' ;;
+    src/io_kqueue.c) echo '(io_os|kqueue)\.h' ;;
     src/wait_nap.h) echo 'mring/wait\.h' ;;
-    src/wait_*.c) echo 'wait_nap\.h|mring/(wait|atomic|base)\.h' ;;
+    src/wait_kqueue.c) echo 'kqueue\.h|mring/wait\.h' ;;
+    src/wait_*.c) echo '(wait_nap|sleepers)\.h|mring/(wait|atomic|base)\.h' ;;
     src/io_os.h) echo "mring/ring\\.h|$below_ring" ;;
     src/io_*.c) echo "io_os\\.h|mring/ring\\.h|$below_ring" ;;
     src/ring_header.h) echo "mring/ring\\.h|$below_ring" ;;

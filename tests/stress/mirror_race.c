@@ -15,8 +15,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if defined(_WIN32)
+#include <fcntl.h>
+#include <io.h>
+#include <sys/stat.h>
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #define NOISE_THREADS 4
 #define HELD          8
@@ -28,8 +36,69 @@ static void fail(const char *what, uint64_t round)
 {
     printf("FAILED: mirror_race: %s (round %llu)\n", what, (unsigned long long)round);
     fflush(stdout);
-    _exit(1);
+    _Exit(1);
 }
+
+#if defined(_WIN32)
+static void *map_noise(size_t size, bool shared)
+{
+    if (!shared)
+        return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    HANDLE section =
+        CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, (DWORD)size, NULL);
+    void *addr = section == NULL ? NULL : MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, size);
+    if (section != NULL)
+        CloseHandle(section);
+    return addr;
+}
+
+static bool unmap_noise(void *addr, size_t size, bool shared)
+{
+    (void)size;
+    return shared ? UnmapViewOfFile(addr) : VirtualFree(addr, 0, MEM_RELEASE);
+}
+
+/* Gone when it is closed. */
+static int open_file(void)
+{
+    char *path = _tempnam(NULL, "mring");
+    int fd = path == NULL ? -1
+                          : _open(path, _O_RDWR | _O_CREAT | _O_EXCL | _O_BINARY | _O_TEMPORARY,
+                                  _S_IREAD | _S_IWRITE);
+
+    free(path);
+    return fd;
+}
+
+static void close_file(int fd)
+{
+    _close(fd);
+}
+#else
+static void *map_noise(size_t size, bool shared)
+{
+    void *addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
+
+    return addr == MAP_FAILED ? NULL : addr;
+}
+
+static bool unmap_noise(void *addr, size_t size, bool shared)
+{
+    (void)shared;
+    return munmap(addr, size) == 0;
+}
+
+static int open_file(void)
+{
+    return memfd_create("mirror_race", MFD_CLOEXEC);
+}
+
+static void close_file(int fd)
+{
+    close(fd);
+}
+#endif
 
 /* A xorshift generator: the threads need different, repeatable noise and no more. */
 static uint64_t next_random(uint64_t *state)
@@ -45,14 +114,15 @@ struct held {
     volatile uint64_t *first, *last;
     size_t size;
     uint64_t stamp;
+    bool shared;
 };
 
 static void take(struct held *held, uint64_t random)
 {
     held->size = (1 + random % 4) * (size_t)mmap_pagesize();
-    void *addr = mmap(NULL, held->size, PROT_READ | PROT_WRITE,
-                      (random >> 8 & 1 ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
-    if (addr == MAP_FAILED)
+    held->shared = random >> 8 & 1;
+    void *addr = map_noise(held->size, held->shared);
+    if (addr == NULL)
         fail("no memory for noise", 0);
     held->first = addr;
     held->last = held->first + held->size / sizeof *held->first - 1;
@@ -65,7 +135,8 @@ static void give_back(struct held *held)
 {
     if (*held->first != held->stamp || *held->last != held->stamp)
         fail("a foreign mapping was replaced", atomic_load(&noise_count));
-    munmap((void *)held->first, held->size);
+    if (!unmap_noise((void *)held->first, held->size, held->shared))
+        fail("a foreign mapping was unmapped", atomic_load(&noise_count));
     atomic_fetch_add(&noise_count, 1);
 }
 
@@ -127,8 +198,10 @@ int main(int argc, char **argv)
 {
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
     pthread_t threads[NOISE_THREADS];
-    int fd = memfd_create("mirror_race", MFD_CLOEXEC);
+    int fd = open_file();
 
+    if (fd < 0)
+        fail("no file", 0);
     for (uintptr_t i = 0; i < NOISE_THREADS; i++) {
         if (pthread_create(&threads[i], NULL, make_noise, (void *)(i + 1)) != 0)
             fail("pthread_create", i);
@@ -140,7 +213,7 @@ int main(int argc, char **argv)
     atomic_store(&stop, true);
     for (int i = 0; i < NOISE_THREADS; i++)
         pthread_join(threads[i], NULL);
-    close(fd);
+    close_file(fd);
     printf("mirror_race: %llu mirrors among %lu other mappings: passed\n",
            (unsigned long long)rounds, atomic_load(&noise_count));
     return 0;

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include_next <fcntl.h>
+
+#include "posix.h"

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include_next <signal.h>
+
+#include "posix.h"

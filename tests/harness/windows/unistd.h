@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include_next <unistd.h>
+
+#include "posix.h"

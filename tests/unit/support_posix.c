@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
+
+#include "support_system.h"
+
+#include "support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+const char *support_root(void)
+{
+    const char *root = getenv("TMPDIR");
+
+    return root != NULL ? root : "/tmp";
+}
+
+/* Call `visit` with the path of every entry of a folder whose name starts with `prefix`. */
+void support_for_each_entry(const char *path, const char *prefix,
+                            void (*visit)(const char *path, void *context), void *context)
+{
+    struct dirent **entries;
+    int count = scandir(path, &entries, NULL, alphasort);
+
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        char entry[600];
+
+        snprintf(entry, sizeof entry, "%s/%s", path, name);
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+            strncmp(name, prefix, strlen(prefix)) == 0)
+            visit(entry, context);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
+uint64_t support_file_blocks(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : UINT64_MAX;
+}
+
+/* ---- resources of the process ---------------------------------------------------------------- */
+
+/* The whole text of a file, by plain system calls: nothing is allocated. */
+static void read_text(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+    ssize_t count;
+
+    if (fd < 0)
+        support_die(path);
+    while (length < size - 1 && (count = read(fd, text + length, size - 1 - length)) > 0)
+        length += (size_t)count;
+    text[length] = '\0';
+    close(fd);
+}
+
+size_t support_fd_count(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    if (directory == NULL)
+        support_die("/proc/self/fd");
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count - 3; /* two dots, and the folder itself */
+}
+
+uint64_t support_status(const char *field)
+{
+    static char text[16384];
+
+    read_text("/proc/self/status", text, sizeof text);
+    const char *line = strstr(text, field);
+    return line == NULL ? UINT64_MAX : strtoull(line + strlen(field), NULL, 10);
+}
+
+bool support_has_vm_flag(const void *addr, const char *flag)
+{
+    char line[1024];
+    bool inside = false;
+    bool found = false;
+    FILE *stream = fopen("/proc/self/smaps", "r");
+
+    if (stream == NULL)
+        support_die("/proc/self/smaps");
+    while (fgets(line, sizeof line, stream) != NULL) {
+        unsigned long start, end;
+
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            inside = start <= (uintptr_t)addr && (uintptr_t)addr < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line + 8, flag) != NULL;
+    }
+    fclose(stream);
+    return found;
+}
+
+/*
+ * Left out is what changes by itself: heap, stack, and what a sanitizer allocates. Neighbours of one kind count as one mapping, since the
+ * kernel joins them when it can.
+ */
+void support_list_maps(char *list, size_t size)
+{
+    static char text[1 << 19];
+    unsigned long joined_start = 0, joined_end = 0;
+    char joined_kind[400] = "";
+    size_t length = 0;
+
+    read_text("/proc/self/maps", text, sizeof text);
+    for (char *line = text, *next; *line != '\0'; line = next) {
+        unsigned long start, end;
+        char access[8], path[300] = "", kind[400];
+
+        next = line + strcspn(line, "\n");
+        if (*next == '\n')
+            *next++ = '\0';
+        if (sscanf(line, "%lx-%lx %7s %*s %*s %*s %299s", &start, &end, access, path) < 3 ||
+            path[0] == '[' || (SUPPORT_SANITIZED && path[0] == '\0' && access[3] == 'p'))
+            continue;
+        snprintf(kind, sizeof kind, "%s %s", access, path);
+        if (start == joined_end && path[0] == '\0' && strcmp(kind, joined_kind) == 0) {
+            joined_end = end;
+            continue;
+        }
+        length += (size_t)snprintf(list + length, size - length, "%lx-%lx %s\n", joined_start,
+                                   joined_end, joined_kind);
+        joined_start = start;
+        joined_end = end;
+        strcpy(joined_kind, kind);
+        if (length >= size)
+            abort();
+    }
+    snprintf(list + length, size - length, "%lx-%lx %s\n", joined_start, joined_end, joined_kind);
+}
+
+/* ---- children -------------------------------------------------------------------------------- */
+
+/* Coverage is written by the exit handlers, which a child of a test must not run. */
+#if defined(SUPPORT_COVERAGE)
+void __gcov_dump(void);
+
+static void save_coverage(void)
+{
+    /* A body may have taken away the right to write files. */
+    signal(SIGXFSZ, SIG_IGN);
+    __gcov_dump();
+}
+#else
+static void save_coverage(void)
+{
+}
+#endif
+
+const char *support_child(support_body *body, void *context)
+{
+    static char result[1024];
+    char *shared =
+        mmap(NULL, sizeof result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status;
+
+    if (shared == MAP_FAILED)
+        support_die("mmap");
+    pid_t pid = fork();
+    if (pid < 0)
+        support_die("fork");
+    if (pid == 0) {
+        /* Criterion's own handlers are the parent's business. */
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        signal(SIGABRT, SIG_DFL);
+        signal(SIGXFSZ, SIG_DFL);
+        signal(SIGALRM, SIG_DFL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(30);
+        const char *failure = body(context);
+        if (failure != NULL)
+            snprintf(shared, sizeof result, "%s", failure);
+        save_coverage();
+        _exit(failure != NULL);
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            support_die("waitpid");
+    if (WIFSIGNALED(status))
+        snprintf(result, sizeof result, "signal %d", WTERMSIG(status));
+    else
+        memcpy(result, shared, sizeof result);
+    munmap(shared, sizeof result);
+    if (result[0] == '\0' && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        snprintf(result, sizeof result, "exit code %d", WEXITSTATUS(status));
+    return result[0] == '\0' ? NULL : result;
+}
+
+bool support_become_nobody(void)
+{
+    return geteuid() == 0 && setgid(65534) == 0 && setuid(65534) == 0;
+}
+
+/* Without privileges, a user namespace gives the right to mount. Its user is mapped to ours. */
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    bool written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    close(fd);
+    return written;
+}
+
+static bool enter_mount_namespace(void)
+{
+    char users[64], groups[64];
+
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    snprintf(users, sizeof users, "%u %u 1", geteuid(), geteuid());
+    snprintf(groups, sizeof groups, "%u %u 1", getegid(), getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/uid_map", users) &&
+           write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", groups);
+}
+
+struct mounted {
+    const char *point;
+    support_body *body;
+    void *context;
+};
+
+static const char *mount_and_run(void *context)
+{
+    struct mounted *mounted = context;
+
+    if (!enter_mount_namespace() || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", mounted->point, "tmpfs", 0, "size=1m,mode=1777") != 0)
+        return SUPPORT_SKIP "this process may not mount a tmpfs";
+    return mounted->body(mounted->context);
+}
+
+const char *support_child_in_small_tmpfs(const char *mount_point, support_body *body, void *context)
+{
+    struct mounted mounted = { mount_point, body, context };
+
+    return support_child(mount_and_run, &mounted);
+}
