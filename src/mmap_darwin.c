@@ -32,7 +32,7 @@ kern_return_t mach_vm_deallocate(vm_map_t target, mach_vm_address_t address, mac
 #endif
 
 /* What is locked at a time to be prefaulted: limits on locked memory are hardly ever smaller. */
-#define PREFAULT_STEP ((uint64_t)1 << 20)
+#define PREFAULT_STEP ((size_t)1 << 20)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -126,7 +126,7 @@ int mmap_system_grow(const struct os_object *object, uint64_t old_size, uint64_t
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Without VM_FLAGS_OVERWRITE it fails where something is. */
-int mmap_system_reserve_at(void **base, void *addr, uint64_t length)
+int mmap_system_reserve_at(void **base, void *addr, size_t length)
 {
     mach_vm_address_t start = (mach_vm_address_t)(uintptr_t)addr;
     kern_return_t code =
@@ -146,7 +146,7 @@ int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t 
     bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
     int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANON : 0) |
                 (at != NULL ? MAP_FIXED : 0);
-    void *start = mmap(at, length, mmap_posix_protection(access), flags,
+    void *start = mmap(at, (size_t)length, mmap_posix_protection(access), flags,
                        object == NULL ? -1 : (int)object->handle, (off_t)offset);
 
     if (start == MAP_FAILED)
@@ -180,10 +180,10 @@ int mmap_os_alias(void *from, void *to, uint64_t length)
 
 /* Locking a page takes it, for writing too where that is allowed, and fails where touching it would
    be a signal. Locks nest here, so that of MMAP_LOCK stays. */
-static int prefault(unsigned char *bytes, uint64_t length)
+static int prefault(unsigned char *bytes, size_t length)
 {
-    for (uint64_t i = 0; i < length; i += PREFAULT_STEP) {
-        uint64_t step = length - i < PREFAULT_STEP ? length - i : PREFAULT_STEP;
+    for (size_t i = 0; i < length; i += PREFAULT_STEP) {
+        size_t step = length - i < PREFAULT_STEP ? length - i : PREFAULT_STEP;
 
         if (mlock(bytes + i, step) == 0)
             munlock(bytes + i, step);
@@ -195,7 +195,7 @@ static int prefault(unsigned char *bytes, uint64_t length)
     return 0;
 }
 
-int mmap_system_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access)
+int mmap_system_advise(void *addr, size_t length, enum os_advice advice, unsigned access)
 {
     (void)access;
     switch (advice) {

@@ -367,7 +367,7 @@ int mmap_system_grow(const struct os_object *object, uint64_t old_size, uint64_t
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* At an address: older kernels take MAP_FIXED_NOREPLACE for a hint, so compare. */
-int mmap_system_reserve_at(void **base, void *addr, uint64_t length)
+int mmap_system_reserve_at(void **base, void *addr, size_t length)
 {
     void *start = mmap(addr, length, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -390,7 +390,7 @@ int mmap_system_reserve_at(void **base, void *addr, uint64_t length)
  * limit on locked memory is reached, and leaves a hole that another thread may get (6.18 still
  * does). Moving takes no memory to speak of, and all that it checks it checks before.
  */
-static int move(void *from, void *to, uint64_t length)
+static int move(void *from, void *to, size_t length)
 {
     if (mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
         return 0;
@@ -399,6 +399,9 @@ static int move(void *from, void *to, uint64_t length)
     return err;
 }
 
+/* A 32-bit process tells the kernel a page of 4 KiB in a word of 32 bits. */
+#define OFFSET_MAX (SIZE_MAX > UINT32_MAX ? (uint64_t)INT64_MAX : ((uint64_t)1 << 44) - 1)
+
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access)
 {
@@ -406,15 +409,18 @@ int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t 
     int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0);
     int fd = object == NULL ? -1 : (int)object->handle;
 
+    if (offset > OFFSET_MAX)
+        return MMAP_OUT_OF_MEM;
+
     /* Older kernels don't move huge pages. They were reserved, so there is the memory. */
     bool fixed = at != NULL && object != NULL && object->huge;
-    void *start = mmap(fixed ? at : NULL, length, mmap_posix_protection(access),
+    void *start = mmap(fixed ? at : NULL, (size_t)length, mmap_posix_protection(access),
                        flags | (fixed ? MAP_FIXED : 0), fd, (off_t)offset);
 
     if (start == MAP_FAILED)
         return mmap_system_map_error(errno);
     if (at != NULL && !fixed)
-        return move(start, at, length);
+        return move(start, at, (size_t)length);
     if (base != NULL)
         *base = start;
     return 0;
@@ -439,16 +445,16 @@ int mmap_os_alias(void *from, void *to, uint64_t length)
  */
 int mmap_os_alias(void *from, void *to, uint64_t length)
 {
-    void *start = mremap(from, 0, length, MREMAP_MAYMOVE);
+    void *start = mremap(from, 0, (size_t)length, MREMAP_MAYMOVE);
 
     if (start != MAP_FAILED)
-        return move(start, to, length);
+        return move(start, to, (size_t)length);
     int err = mmap_system_map_error(errno);
     return err == MMAP_MAP_LIMIT ? err : MMAP_UNSUPPORTED;
 }
 #endif
 
-static int prefault(void *addr, uint64_t length, unsigned access)
+static int prefault(void *addr, size_t length, unsigned access)
 {
     bool writable = access & (MMAP_WRITE | MMAP_COPY);
     int result;
@@ -467,7 +473,7 @@ static int prefault(void *addr, uint64_t length, unsigned access)
     return errno == EFAULT ? MMAP_DISK_FULL : mmap_system_map_error(errno);
 }
 
-int mmap_system_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access)
+int mmap_system_advise(void *addr, size_t length, enum os_advice advice, unsigned access)
 {
     static const int advices[] = {
         [OS_DONTFORK] = MADV_DONTFORK,

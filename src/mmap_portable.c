@@ -144,7 +144,7 @@ int mmap_system_grow(const struct os_object *object, uint64_t old_size, uint64_t
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-int mmap_system_reserve_at(void **base, void *addr, uint64_t length)
+int mmap_system_reserve_at(void **base, void *addr, size_t length)
 {
     void *start =
         mmap(addr, length, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE | EXACTLY, -1, 0);
@@ -169,14 +169,14 @@ int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t 
     bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
     int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANON : 0) |
                 (at != NULL ? MAP_FIXED : 0);
-    void *start = mmap(at, length, mmap_posix_protection(access), flags,
+    void *start = mmap(at, (size_t)length, mmap_posix_protection(access), flags,
                        object == NULL ? -1 : (int)object->handle, (off_t)offset);
 
     if (start == MAP_FAILED) {
         int err = mmap_system_map_error(errno);
         void *hole;
         if (at != NULL)
-            mmap_system_reserve_at(&hole, at, length);
+            mmap_system_reserve_at(&hole, at, (size_t)length);
         return err;
     }
     if (base != NULL)
@@ -197,23 +197,23 @@ int mmap_os_alias(void *from, void *to, uint64_t length)
 }
 
 #if defined(MADV_DONTFORK)
-static int dont_fork(void *addr, uint64_t length)
+static int dont_fork(void *addr, size_t length)
 {
     return madvise(addr, length, MADV_DONTFORK);
 }
 #elif defined(MAP_INHERIT_NONE)
-static int dont_fork(void *addr, uint64_t length)
+static int dont_fork(void *addr, size_t length)
 {
     return minherit(addr, length, MAP_INHERIT_NONE);
 }
 #else
-static int dont_fork(void *addr, uint64_t length)
+static int dont_fork(void *addr, size_t length)
 {
     return minherit(addr, length, INHERIT_NONE);
 }
 #endif
 
-int mmap_system_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access)
+int mmap_system_advise(void *addr, size_t length, enum os_advice advice, unsigned access)
 {
     int result;
 

@@ -281,6 +281,11 @@ int mmap_posix_resize(const struct os_object *object, uint64_t old_size, uint64_
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
+/*
+ * Lengths of memory come as 64 bits and fit a size_t: mmap.c refuses what has more than the
+ * addresses of a 32-bit process, with out_of_mem. Offsets in objects may have more.
+ */
+
 int mmap_posix_protection(unsigned access)
 {
     return PROT_READ | (access & (MMAP_WRITE | MMAP_COPY) ? PROT_WRITE : 0) |
@@ -291,9 +296,9 @@ int mmap_posix_protection(unsigned access)
  * Of a reservation of *held bytes, keep `length` behind the padding. On failure *held bytes at
  * `start` are still ours.
  */
-static bool trim(unsigned char *start, uint64_t *held, uint64_t padding, uint64_t length)
+static bool trim(unsigned char *start, size_t *held, size_t padding, size_t length)
 {
-    uint64_t end = padding + length;
+    size_t end = padding + length;
 
     if (*held > end && munmap(start + end, *held - end) != 0)
         return false;
@@ -302,9 +307,9 @@ static bool trim(unsigned char *start, uint64_t *held, uint64_t padding, uint64_
 }
 
 /* Anywhere: reserve more than needed and keep the aligned part. */
-static int reserve_aligned(void **base, uint64_t length, uint64_t alignment)
+static int reserve_aligned(void **base, size_t length, size_t alignment)
 {
-    uint64_t slack = alignment > mmap_os_page_size() ? alignment : 0;
+    size_t slack = alignment > mmap_os_page_size() ? alignment : 0;
 
     if (length > SIZE_MAX - slack)
         return MMAP_OUT_OF_MEM;
@@ -313,8 +318,8 @@ static int reserve_aligned(void **base, uint64_t length, uint64_t alignment)
     if (start == MAP_FAILED)
         return mmap_system_map_error(errno);
 
-    uint64_t padding = slack == 0 ? 0 : (alignment - (uintptr_t)start % alignment) % alignment;
-    uint64_t held = length + slack;
+    size_t padding = slack == 0 ? 0 : (alignment - (uintptr_t)start % alignment) % alignment;
+    size_t held = length + slack;
     if (!trim(start, &held, padding, length)) {
         int err = mmap_system_map_error(errno);
         munmap(start, held);
@@ -326,23 +331,23 @@ static int reserve_aligned(void **base, uint64_t length, uint64_t alignment)
 
 int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment)
 {
-    return addr != NULL ? mmap_system_reserve_at(base, addr, length)
-                        : reserve_aligned(base, length, alignment);
+    return addr != NULL ? mmap_system_reserve_at(base, addr, (size_t)length)
+                        : reserve_aligned(base, (size_t)length, (size_t)alignment);
 }
 
 int mmap_os_release(void *base, uint64_t length)
 {
-    return munmap(base, length) == 0 ? 0 : mmap_system_map_error(errno);
+    return munmap(base, (size_t)length) == 0 ? 0 : mmap_system_map_error(errno);
 }
 
-void mmap_posix_touch(const volatile unsigned char *bytes, uint64_t length)
+void mmap_posix_touch(const volatile unsigned char *bytes, size_t length)
 {
-    for (uint64_t i = 0; i < length; i += mmap_os_page_size())
+    for (size_t i = 0; i < length; i += (size_t)mmap_os_page_size())
         (void)bytes[i];
 }
 
 /* Every way in which the limit on locked memory shows is the same to the caller. */
-static int lock(void *addr, uint64_t length)
+static int lock(void *addr, size_t length)
 {
     if (mlock(addr, length) == 0)
         return 0;
@@ -351,8 +356,8 @@ static int lock(void *addr, uint64_t length)
 
 int mmap_os_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access)
 {
-    return advice == OS_LOCK ? lock(addr, length)
-                             : mmap_system_advise(addr, length, advice, access);
+    return advice == OS_LOCK ? lock(addr, (size_t)length)
+                             : mmap_system_advise(addr, (size_t)length, advice, access);
 }
 
 /* What is mapped over a range replaces what was there. */
@@ -366,7 +371,9 @@ int mmap_os_clear(void *base, uint64_t length)
 
 static int synchronize(void *addr, uint64_t length, bool async)
 {
-    return msync(addr, length, async ? MS_ASYNC : MS_SYNC) == 0 ? 0 : mmap_posix_error_of(errno);
+    return msync(addr, (size_t)length, async ? MS_ASYNC : MS_SYNC) == 0
+               ? 0
+               : mmap_posix_error_of(errno);
 }
 
 #if defined(F_FULLFSYNC)

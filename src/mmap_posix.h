@@ -48,7 +48,7 @@ bool mmap_posix_over_limit(uint64_t size);
 int mmap_posix_protection(unsigned access);
 
 /* Reading each page fills the page tables, which is most of the work of a prefault. */
-void mmap_posix_touch(const volatile unsigned char *bytes, uint64_t length);
+void mmap_posix_touch(const volatile unsigned char *bytes, size_t length);
 
 /* ---- the system ------------------------------------------------------------------------------ */
 
@@ -71,10 +71,10 @@ int mmap_system_create_anonymous(unsigned flags);
 int mmap_system_grow(const struct os_object *object, uint64_t old_size, uint64_t new_size);
 
 /* mmap_os_reserve() at an address. */
-int mmap_system_reserve_at(void **base, void *addr, uint64_t length);
+int mmap_system_reserve_at(void **base, void *addr, size_t length);
 
 /* mmap_os_advise(), but for OS_LOCK. */
-int mmap_system_advise(void *addr, uint64_t length, enum os_advice advice, unsigned access);
+int mmap_system_advise(void *addr, size_t length, enum os_advice advice, unsigned access);
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
