@@ -134,6 +134,21 @@ static int last_error(void)
     return error_of(GetLastError());
 }
 
+/* A size or an address that cannot be is not called one of its own. */
+static int memory_error(void)
+{
+    DWORD code = GetLastError();
+
+    return code == ERROR_INVALID_PARAMETER ? MMAP_OUT_OF_MEM : error_of(code);
+}
+
+static int file_size_error(void)
+{
+    DWORD code = GetLastError();
+
+    return code == ERROR_INVALID_PARAMETER ? MMAP_FILE_TOO_BIG : error_of(code);
+}
+
 /* The system ends its messages with a line break, and has none for some codes. */
 void mmap_os_message(int code, char *buffer, size_t size)
 {
@@ -563,7 +578,7 @@ static int make_named_section(struct os_object *object, uint64_t size)
     if (section == NULL && !(object->access & MMAP_EXEC))
         section = create_section(&security.attributes, PAGE_READWRITE, NAME_LEAD + size, name);
     if (section == NULL)
-        return last_error();
+        return memory_error();
 
     /* A number that came twice, or somebody who plays with our names. */
     err = GetLastError() == ERROR_ALREADY_EXISTS ? MMAP_ACCESS_DENIED : write_size(section, size);
@@ -583,10 +598,8 @@ static int make_anonymous_section(struct os_object *object, uint64_t size)
     DWORD protection = object->access & MMAP_EXEC ? PAGE_EXECUTE_READWRITE : PAGE_READWRITE;
     HANDLE section = create_section(NULL, protection | kind, size, NULL);
 
-    if (section == NULL) {
-        DWORD code = GetLastError();
-        return code == ERROR_PRIVILEGE_NOT_HELD ? MMAP_OUT_OF_MEM : error_of(code);
-    }
+    if (section == NULL)
+        return GetLastError() == ERROR_PRIVILEGE_NOT_HELD ? MMAP_OUT_OF_MEM : memory_error();
     object->handle = (intptr_t)section;
     object->size = size;
     return 0;
@@ -682,14 +695,16 @@ static int check_kind(HANDLE file)
 }
 
 /* A folder is denied to those who do not say that they mean folders. */
-static int open_error(const wchar_t *path, DWORD code)
+static bool is_folder(const wchar_t *path)
 {
     DWORD attributes = GetFileAttributesW(path);
 
-    if (code == ERROR_ACCESS_DENIED && attributes != INVALID_FILE_ATTRIBUTES &&
-        (attributes & FILE_ATTRIBUTE_DIRECTORY))
-        return MMAP_UNSUPPORTED;
-    return error_of(code);
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
+}
+
+static int open_error_of(DWORD code, const wchar_t *path)
+{
+    return code == ERROR_ACCESS_DENIED && is_folder(path) ? MMAP_UNSUPPORTED : error_of(code);
 }
 
 static int open_file(struct os_object *object, const char *path, unsigned access)
@@ -701,7 +716,7 @@ static int open_file(struct os_object *object, const char *path, unsigned access
         return err;
     HANDLE file = open_path(wide, file_access(access), OPEN_EXISTING, 0);
     if (file == INVALID_HANDLE_VALUE)
-        return open_error(wide, GetLastError());
+        return open_error_of(GetLastError(), wide);
     *object = (struct os_object){ .handle = (intptr_t)file, .owned = true, .access = access };
     return 0;
 }
@@ -813,8 +828,7 @@ bool mmap_os_has_folder(const char *path)
     if (length + 2 > PATH_CHARS)
         return false;
     wcscpy(wide + length, L".");
-    DWORD attributes = GetFileAttributesW(wide);
-    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
+    return is_folder(wide);
 }
 
 /* A link that leads nowhere is in the way; to create what it leads to is not what was asked for. */
@@ -934,8 +948,9 @@ static int set_end(HANDLE file, uint64_t size)
 {
     FILE_END_OF_FILE_INFO info = { .EndOfFile = { .QuadPart = (LONGLONG)size } };
 
-    return SetFileInformationByHandle(file, FileEndOfFileInfo, &info, sizeof info) ? 0
-                                                                                   : last_error();
+    return SetFileInformationByHandle(file, FileEndOfFileInfo, &info, sizeof info)
+               ? 0
+               : file_size_error();
 }
 
 /*
@@ -948,7 +963,7 @@ static int grow(HANDLE file, uint64_t size)
         CreateFileMappingW(file, NULL, PAGE_READWRITE, (DWORD)(size >> 32), (DWORD)size, NULL);
 
     if (section == NULL)
-        return last_error();
+        return file_size_error();
     CloseHandle(section);
     return 0;
 }
@@ -1113,7 +1128,7 @@ static int map_anywhere(void **base, const struct view *view)
     void *start = map_view(view, NULL);
 
     if (start == NULL)
-        return last_error();
+        return memory_error();
     *base = start;
     return 0;
 }
@@ -1135,7 +1150,7 @@ static int commit(void **base, void *at, SIZE_T length, unsigned access)
                                    MEM_RESERVE | MEM_COMMIT | OS_MEM_REPLACE_PLACEHOLDER,
                                    protection, NULL, 0);
     if (start == NULL)
-        return last_error();
+        return memory_error();
     if (base != NULL)
         *base = start;
     return 0;
@@ -1171,7 +1186,7 @@ static int reserve_aligned(void **base, SIZE_T length, uint64_t alignment)
     for (int i = 0; i < ALIGN_ATTEMPTS && code == ERROR_INVALID_ADDRESS; i++) {
         void *start = reserve_with(placeholders.alloc, NULL, length + (SIZE_T)alignment);
         if (start == NULL)
-            return last_error();
+            return memory_error();
         VirtualFree(start, 0, MEM_RELEASE);
         start = (void *)(uintptr_t)round_up((uintptr_t)start, alignment);
         *base = reserve_with(placeholders.alloc, start, length);
@@ -1193,7 +1208,7 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
         return reserve_aligned(base, (SIZE_T)length, alignment);
     void *start = reserve_with(placeholders.alloc, addr, (SIZE_T)length);
     if (start == NULL)
-        return addr == NULL ? last_error() : MMAP_OUT_OF_MEM;
+        return addr == NULL ? memory_error() : MMAP_OUT_OF_MEM;
     *base = start;
     return 0;
 }

@@ -24,7 +24,8 @@
  *   - Growing a file or a name reserves its blocks. A full disk, a small /dev/shm or a file size
  *     limit is an error of the call, not a signal at some later access.
  *   - No call ever unmaps or replaces a mapping that is not its own; the address range of a mirror
- *     is held from its reservation to its last copy.
+ *     is held from its reservation to its last copy. Windows before 10 1803 cannot hold it: there,
+ *     a mirror whose range another thread got is made anew, up to 100 times.
  *   - Sizes and offsets have 64 bits, on 32-bit machines too, and keep the exact value asked for.
  *
  * What it does not do:
@@ -35,6 +36,21 @@
  *   - Access to shared memory is not synchronised, nor are two calls on one file of which one
  *     resizes it: a call that extends a file and then fails for another reason cuts it back, and
  *     who has mapped the new part meanwhile loses it.
+ *
+ * Where Windows differs:
+ *
+ *   - A name lives as long as something has it mapped, and mmap_unlink() has nothing to do. It is
+ *     one of the login session (Local\), of its owner alone, whatever `mode` says. Paths and
+ *     tagnames are UTF-8, or invalid_arg. A path longer than 259 characters needs the prefix \\?\,
+ *     or a program and system that were told to do without.
+ *   - A mapping keeps handles open: of a name two, of a file that may be written one. The access
+ *     rights of a new file are those that its folder gives.
+ *   - mmap_pagesize() is 64 KiB, while mirrors may come in pages of 4 KiB; addresses are always
+ *     multiples of mmap_pagesize().
+ *   - Huge pages take the right "lock pages in memory"; MMAP_LOCK takes a working set that is large
+ *     enough (SetProcessWorkingSetSize). MMAP_DONTFORK and MMAP_NODUMP have nothing to do.
+ *   - A file that is mapped cannot be shortened: the system's code ERROR_USER_MAPPED_FILE.
+ *   - In sparse and compressed files nothing is reserved.
  *
  * The calls come from the Lua module "mmap" of luapower, of which this is the C form.
  *
@@ -114,8 +130,9 @@ struct mmap_file {
 
 /*
  * A tagname has 1 to MMAP_TAGNAME_MAX bytes on every system, does not start with a dot, and has no
- * slash, backslash, colon or control character. The same name gives the same memory in every
- * process of the same user (and, on Linux, of the same mount of /dev/shm).
+ * slash, backslash, colon or control character. Upper and lower case differ. The same name gives
+ * the same memory in every process of the same user (and, on Linux, of the same mount of /dev/shm;
+ * on Windows, of the same login session).
  */
 #define MMAP_TAGNAME_MAX 240
 
@@ -208,7 +225,7 @@ struct mmap_mirror_args {
  *             otherwise it has to exist and to be long enough.
  *   names     With MMAP_WRITE a missing name is created; it becomes visible complete or not at all.
  *             Attaching never changes the size of an object. The name stays, with the data, until
- *             mmap_unlink().
+ *             mmap_unlink(); on Windows, until its last mapping ends.
  *   anonymous MMAP_WRITE memory is shared with forked children, other memory is copied.
  *
  *   errors    not_found       no such file or name, and this call does not create it; no such
@@ -220,8 +237,8 @@ struct mmap_mirror_args {
  *             disk_full       the file system has not got the blocks; also when prefaulting
  *             out_of_mem      size or address too large, no memory, address range in use (a map
  *                             at an address takes twice its size while it is made),
- *                             over RLIMIT_MEMLOCK with MMAP_LOCK, no huge pages with
- *                             MMAP_HUGE_REQUIRE
+ *                             over RLIMIT_MEMLOCK with MMAP_LOCK, no huge pages, or no
+ *                             right to them, with MMAP_HUGE_REQUIRE
  *             map_limit       the process has too many mappings (Linux: vm.max_map_count)
  *             fd_limit        the process or the system has too many open files
  *             invalid_arg     more than one member of `file`; closed descriptor or stream; empty
@@ -236,7 +253,8 @@ struct mmap_mirror_args {
  *             access_denied   permissions; a descriptor not opened for this access, which is
  *                             always for reading too; a name of another user, with a wider mode
  *                             than `mode`, with a second (hard) link, or that leads to anything
- *                             but a plain object
+ *                             but a plain object; a file that another program does not
+ *                             share (Windows)
  *             unsupported     a folder, pipe, socket or device; a file of huge pages, or
  *                             MMAP_HUGE_REQUIRE with a file or name; a HANDLE where there are none;
  *                             no shared memory on this system; an address, where the process may
@@ -269,7 +287,8 @@ MRING_API int mmap_mirror(struct mmap *map, const struct mmap_mirror_args *args)
  *             to a page. NULL: the start of the map, which is that of the lead if there is one.
  *   size      bytes from there; 0: to the end of the map (of a mirror: of the last copy). NULL and
  *             0 together are all of it, once.
- *   async     start writing and return. On Linux the kernel writes by itself and this does nothing.
+ *   async     start writing and return. On Linux the kernel writes by itself and this does nothing;
+ *             on Windows, not async also waits for what the disk itself has buffered.
  *   errors    invalid_arg  the range is not inside the map
  *             > 0          the system's code, such as EIO; the memory keeps its contents
  *             Anonymous memory, names and copy-on-write maps have no disk: the call succeeds.
@@ -288,7 +307,7 @@ MRING_API int mmap_free(struct mmap *map);
 /*
  * Remove a name of shared memory. Mappings of it go on unharmed and their memory goes with the last
  * of them. A missing name is not an error. Names stay until they are removed, even without
- * processes.
+ * processes; those of Windows go by themselves with their last mapping, and not before.
  *
  *   errors    invalid_arg, name_too_long  against the rules for tagnames; access_denied
  */
@@ -307,7 +326,8 @@ MRING_API uint64_t mmap_pagesize(void);
 /*
  * What size, offset and lead of a mirror are multiples of, in bytes, a power of two: the page, or
  * the distance at which the processor's caches allow aliases (SHMLBA), or with MMAP_HUGE_REQUIRE
- * the huge page. A multiple of 2 MiB suits MMAP_HUGE_PREFER.
+ * the huge page. A multiple of 2 MiB suits MMAP_HUGE_PREFER. On Windows it is the page of 4 KiB
+ * where the system can hold a range of addresses (10 1803 and later), else 64 KiB.
  *
  *   thread    any
  */

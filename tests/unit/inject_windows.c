@@ -462,6 +462,6 @@ int inject_fflush(FILE *stream)
 {
     if (!fails("fflush"))
         return fflush(stream);
-    _set_doserrno(GetLastError());
+    _doserrno = GetLastError();
     return EOF;
 }

@@ -199,6 +199,25 @@ Test(mmap_flush, takes_ranges_in_any_copy_of_a_mirror_and_its_lead, .timeout = 1
     mmap_free(&map);
 }
 
+/* Where the drive is always told to write, the flag changes nothing. */
+Test(mmap_flush, succeeds_with_the_flag_that_asks_for_the_drive, .timeout = 10)
+{
+    uint64_t page = mmap_pagesize();
+    struct mmap map = { 0 };
+    const char *path = support_path("file");
+
+    cr_assert_eq(mmap_map(&map, &(struct mmap_args){ .file = { .path = path },
+                                                     .access = MMAP_WRITE,
+                                                     .flags = MMAP_FULLFSYNC,
+                                                     .size = page }),
+                 0);
+    cr_expect_eq(mmap_flush(&map, NULL, 0, false), 0);
+    cr_expect_eq(inject_last_msync()->flags, MS_SYNC);
+    cr_expect_eq(mmap_flush(&map, NULL, 0, true), 0);
+    cr_expect_eq(inject_last_msync()->flags, MS_ASYNC);
+    cr_expect_eq(mmap_free(&map), 0);
+}
+
 /* S3, S8, S27: a failure is reported as one. */
 Test(mmap_flush, returns_the_systems_code_when_the_disk_fails, .timeout = 10)
 {

@@ -455,7 +455,7 @@ Test(mmap_map, refuses_arguments_that_make_no_sense, .timeout = 10)
     } rows[] = {
         { "write and copy", { .size = 1, .access = MMAP_WRITE | MMAP_COPY } },
         { "unknown access", { .size = 1, .access = 8 } },
-        { "unknown flag", { .size = 1, .flags = 1 << 9 } },
+        { "unknown flag", { .size = 1, .flags = 1 << 10 } },
         { "two kinds of huge", { .size = 1, .flags = MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE } },
         { "exclusive and existing",
           { .file = { .path = path },

@@ -373,7 +373,7 @@ Test(mmap_mirror, refuses_arguments_that_make_no_sense, .timeout = 20)
         { "lead over offset", { .file = { .path = path }, .size = unit, .lead_size = unit } },
         { "addr", { .size = unit, .addr = (void *)(uintptr_t)((1 << 30) + 1) } },
         { "two sources", { .file = { .path = path, .fd = &fd }, .size = unit } },
-        { "flags", { .size = unit, .flags = 1 << 9 } },
+        { "flags", { .size = unit, .flags = 1 << 10 } },
         { "two kinds of huge", { .size = 2 << 20, .flags = MMAP_HUGE_PREFER | MMAP_HUGE_REQUIRE } },
         { "exclusive and existing",
           { .file = { .path = path }, .size = unit, .flags = MMAP_EXCLUSIVE | MMAP_EXISTING } },

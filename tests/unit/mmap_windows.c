@@ -24,8 +24,9 @@ static void make_folder(void)
 {
     wchar_t root[MAX_PATH];
 
-    cr_assert_neq(GetTempPathW(MAX_PATH - 40, root), 0);
-    _snwprintf(folder, MAX_PATH, L"%lsmring-test-%lu", root, GetCurrentProcessId());
+    cr_assert_neq(GetTempPathW(MAX_PATH - 80, root), 0);
+    _snwprintf(folder, MAX_PATH, L"%lsmring-test-%lu-%lu", root, GetCurrentProcessId(),
+               GetTickCount());
     cr_assert(CreateDirectoryW(folder, NULL));
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <windows.h>
 
-#define STATE_HANDLES 4096
+#define STATE_HANDLES 256
 #define STATE_RANGES  4096
 
 struct windows_state {
