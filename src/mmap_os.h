@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The contract between the portable half of the mapping layer and one operating system. mmap.c is
- * written against these calls; mmap_posix.c implements them, and a new system adds one file.
+ * written against these calls; mmap_posix.c and a file of the system implement them.
  *
  * Every mmap_os_ call returns 0, a named error, or the system's own code, and on failure leaves
  * everything as it was. Arguments have been checked: one source at the most, a valid tagname,

@@ -15,6 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Where there is no such flag, memory without access is not counted. */
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 int mmap_posix_error_of(int code)
@@ -270,7 +275,7 @@ bool mmap_posix_over_limit(uint64_t size)
     struct rlimit limit;
 
     return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-           size > limit.rlim_cur;
+           size > (uint64_t)limit.rlim_cur;
 }
 
 int mmap_posix_resize(const struct os_object *object, uint64_t old_size, uint64_t new_size)

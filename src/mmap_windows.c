@@ -767,7 +767,7 @@ static int borrow_fd(struct os_object *object, int fd, unsigned access)
     return borrow_handle(object, (HANDLE)_get_osfhandle(fd), access);
 }
 
-#if defined(_UCRT)
+#if defined(_UCRT) || defined(_MSC_VER)
 /* This C library leaves a stream alone that was read last. */
 static bool may_flush(FILE *stream)
 {

@@ -52,6 +52,17 @@
  *   - A file that is mapped cannot be shortened: the system's code ERROR_USER_MAPPED_FILE.
  *   - In sparse and compressed files nothing is reserved.
  *
+ * Where macOS and the BSDs differ:
+ *
+ *   - A name is an entry in a folder of the user's own, which says where the memory is: others
+ *     can't find it, whatever `mode` and MMAP_ANY_OWNER say. After a restart of the machine it is
+ *     gone. Shared memory has no blocks to reserve: it takes its pages when they are touched.
+ *   - On macOS, mmap_flush() leaves the bytes in the cache of the drive, unless MMAP_FULLFSYNC asks
+ *     for more; a mapping with that flag keeps a descriptor open.
+ *   - There are no huge pages: MMAP_HUGE_REQUIRE is unsupported. MMAP_NODUMP has nothing to do,
+ *     except on FreeBSD and DragonFly.
+ *   - map_limit is not told from out_of_mem.
+ *
  * The calls come from the Lua module "mmap" of luapower, of which this is the C form.
  *
  *   thread    any thread may make any call; two calls on one struct mmap must not overlap
@@ -249,7 +260,8 @@ struct mmap_mirror_args {
  *                             2^63 - 1
  *             name_too_long   tagname or path too long
  *             exists          MMAP_EXCLUSIVE and the file or name exists; a file would be created
- *                             where there is a dangling symbolic link
+ *                             where there is a dangling symbolic link; on macOS and the BSDs, two
+ *                             tagnames have one hash of 128 bits
  *             access_denied   permissions; a descriptor not opened for this access, which is
  *                             always for reading too; a name of another user, with a wider mode
  *                             than `mode`, with a second (hard) link, or that leads to anything

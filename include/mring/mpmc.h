@@ -488,8 +488,8 @@ MRING_API int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer,
  *   fd        an eventfd with O_NONBLOCK and without EFD_SEMAPHORE, the caller's, open for as long
  *             as it is set; less than 0: none any more. A process in which members of the other
  *             end are, or other consumers, or that may close the ring, has to be sent the
- *             descriptor, and sets it there
- *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is no eventfd
+ *             descriptor, and sets it there. Without eventfd as there
+ *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is none of these
  *             >0           the system's code: EBADF
  *   thread    any, while no other thread uses the ring
  */

@@ -461,8 +461,10 @@ MRING_API int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_n
  *   fd        an eventfd with O_NONBLOCK and without EFD_SEMAPHORE, the caller's, open for as long
  *             as it is set; less than 0: none any more. It is kept in this handle: a process in
  *             which the other end is used through another handle has to be sent the descriptor, and
- *             sets it there
- *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is no eventfd
+ *             sets it there. On macOS and the BSDs, which have no eventfd: a kqueue that is used
+ *             for nothing else, or, since a kqueue can be neither sent nor inherited, a FIFO that
+ *             was opened with O_RDWR | O_NONBLOCK
+ *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is none of these
  *             >0           the system's code: EBADF
  *   thread    any, while no other thread uses the handle
  */
@@ -518,7 +520,7 @@ MRING_API int mring_spsc_fill_recv(struct mring_spsc *ring, int fd, size_t most,
  *             invalid_arg  most is 0
  *             >0           the system's code; nothing was consumed. write() to a pipe or socket
  *                          that nobody reads raises SIGPIPE, unless that is ignored; drain_send
- *                          never does
+ *                          never does (on macOS by the option SO_NOSIGPIPE, which the socket keeps)
  *   thread    the consumer; as above
  */
 MRING_API int mring_spsc_drain_write(struct mring_spsc *ring, int fd, size_t most, size_t *moved);

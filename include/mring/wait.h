@@ -124,6 +124,8 @@ struct mring_spin {
 
 /*
  * Sleep for as long as the epoch is `expected`, at most `timeout_ns`; may return early at any time.
+ * macOS before 14.4 and the BSDs can't be told whom to wake in other processes: there a sleeper
+ * takes naps of 50 us to 1 ms, and every change of the epoch wakes all.
  */
 MRING_API void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns);
 
@@ -136,7 +138,10 @@ MRING_API uint32_t mring_os_wake(struct mring_event *event, uint32_t most);
 /* A number for struct mring_event's id that no other ring of this machine has; 0: not needed. */
 MRING_API uint64_t mring_os_event_id(void);
 
-/* Make a descriptor readable, and unreadable again: an eventfd that does not block. */
+/*
+ * Make a descriptor readable, and unreadable again: an eventfd that does not block; on macOS and
+ * the BSDs a kqueue, or a FIFO that is open for both reading and writing and does not block.
+ */
 MRING_API void mring_os_signal(int fd);
 MRING_API void mring_os_clear(int fd);
 

@@ -166,7 +166,7 @@ elseif(STEP STREQUAL "symbols")
     list(SORT symbols)
     if(NOT shared)
         # Between its own files an archive has more: the calls of the system's half.
-        list(FILTER symbols EXCLUDE REGEX "^(mmap_os|mring_ring|mring_waiter|mring_io)_")
+        list(FILTER symbols EXCLUDE REGEX "^(mmap_(os|posix|system|names)|mring_(ring|waiter|io))_")
     endif()
     if(NOT symbols STREQUAL declared)
         message(FATAL_ERROR "declared: ${declared}\ndefined:  ${symbols}")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The names of src/mmap_shm.c, which macOS and the BSDs have, over src/mmap_portable.c: both are
- * compiled in. Their steps are counted here, and any of them can be a process's last.
+ * compiled in. Their steps are counted here, and any of them can fail, or be a process's last.
  */
 #define _GNU_SOURCE
 
@@ -20,45 +20,63 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void step(void);
+static bool step(void);
 static void record_object(const char *name);
 static void run_meanwhile(void);
 
 #define PARENT_FOLDER        support_folder()
-#define mmap_posix_open(...) (step(), mmap_posix_open(__VA_ARGS__))
-#define shm_open(name, ...)  (step(), record_object(name), shm_open(name, __VA_ARGS__))
-#define shm_unlink(name)     (step(), shm_unlink(name))
-#define pwrite(...)          (step(), pwrite(__VA_ARGS__))
-#define flock(...)           (step(), run_meanwhile(), flock(__VA_ARGS__))
-#define link(...)            (step(), link(__VA_ARGS__))
-#define unlink(path)         (step(), unlink(path))
+#define mmap_posix_open(...) (step() ? -1 : mmap_posix_open(__VA_ARGS__))
+#define shm_open(name, ...)  (record_object(name), step() ? -1 : shm_open(name, __VA_ARGS__))
+#define shm_unlink(name)     (step() ? -1 : shm_unlink(name))
+#define pwrite(...)          (step() ? -1 : pwrite(__VA_ARGS__))
+#define pread(...)           (step() ? -1 : pread(__VA_ARGS__))
+#define flock(...)           (run_meanwhile(), step() ? -1 : flock(__VA_ARGS__))
+#define link(...)            (step() ? -1 : link(__VA_ARGS__))
+#define unlink(path)         (step() ? -1 : unlink(path))
+#define mkdir(...)           (step() ? -1 : mkdir(__VA_ARGS__))
+#define opendir(path)        (step() ? NULL : opendir(path))
+#define getentropy(...)      (step() ? -1 : getentropy(__VA_ARGS__))
 #define close(fd)            (step(), close(fd))
+#define lstat(...)           (step() ? -1 : lstat(__VA_ARGS__))
+#define fstat(...)           (step() ? -1 : fstat(__VA_ARGS__))
 #include "../../src/mmap_shm.c"
 #undef mmap_posix_open
 #undef shm_open
 #undef shm_unlink
 #undef pwrite
+#undef pread
 #undef flock
 #undef link
 #undef unlink
+#undef mkdir
+#undef opendir
+#undef getentropy
 #undef close
+#undef lstat
+#undef fstat
 
 TestSuite(mmap_shm, .init = support_begin, .timeout = 60);
 
 /* ---- the world ------------------------------------------------------------------------------- */
 
-/* Shared with children: the number of steps until death, and the objects that were opened. */
+/* Shared with children: the number of steps until death or failure, and the objects opened. */
 static struct {
     unsigned steps_left; /* 0: no end */
+    int error;           /* 0: death */
     volatile bool filling, go;
     unsigned count;
     char objects[512][64];
 } * shared;
 
-static void step(void)
+/* Whether this step fails. */
+static bool step(void)
 {
-    if (shared != NULL && shared->steps_left > 0 && --shared->steps_left == 0)
+    if (shared == NULL || shared->steps_left == 0 || --shared->steps_left > 0)
+        return false;
+    if (shared->error == 0)
         raise(SIGKILL);
+    errno = shared->error;
+    return true;
 }
 
 static void record_object(const char *name)
@@ -391,6 +409,79 @@ Test(mmap_shm, a_remover_that_dies_leaves_the_name_or_what_the_next_one_removes)
     }
     cr_expect_geq(k, 6u, "only %u steps", k - 1);
     cr_expect_geq(halves, 1u, "no death between the object and the entry");
+    free(tagname);
+    clean_up();
+}
+
+/* ---- failures -------------------------------------------------------------------------------- */
+
+static int make(struct mmap *map, const char *tagname)
+{
+    return use_name(map, tagname, 0);
+}
+
+static int attach(struct mmap *map, const char *tagname)
+{
+    return use_name(map, tagname, MMAP_EXISTING);
+}
+
+static int take_away(struct mmap *map, const char *tagname)
+{
+    (void)map;
+    return mmap_unlink(tagname);
+}
+
+/* What a failure of the k-th step leaves is nothing, or what the next maker or finder removes. */
+static bool fails_at(unsigned k, int error, int (*run)(struct mmap *map, const char *tagname),
+                     const char *tagname)
+{
+    struct mmap map = { 0 };
+    bool was_there = run != make;
+
+    if (was_there)
+        cr_assert_null(make_and_free((void *)(uintptr_t)tagname));
+    shared->error = error;
+    shared->steps_left = k;
+    int err = run(&map, tagname);
+    bool failed = shared->steps_left == 0;
+    shared->steps_left = 0;
+    shared->error = 0;
+
+    cr_assert(failed || err == 0, "step %u, error %d: %d without a failure", k, error, err);
+    cr_assert(map.addr == NULL || is_complete(&map), "step %u, error %d", k, error);
+    mmap_free(&map);
+    sweep_by_making();
+    int found = attach(&map, tagname); /* which removes half a name */
+    mmap_free(&map);
+    cr_assert(found == 0 || found == MMAP_NOT_FOUND, "step %u, error %d: %d", k, error, found);
+    cr_assert_eq(count_files('t'), 0, "step %u, error %d", k, error);
+    cr_assert_eq(count_files('n'), found == 0, "step %u, error %d", k, error);
+    cr_assert_eq(count_objects(), found == 0, "step %u, error %d", k, error);
+    if (run == make && err != 0)
+        cr_assert_eq(found, MMAP_NOT_FOUND, "step %u, error %d: a name of a failed call", k, error);
+    cr_assert_null(remove_name((void *)(uintptr_t)tagname));
+    return failed;
+}
+
+Test(mmap_shm, every_step_that_fails_leaves_nothing_behind)
+{
+    static int (*const runs[])(struct mmap *, const char *) = { make, attach, take_away };
+    static const int errors[] = { EIO, EINTR, ENOSPC, EEXIST, EACCES, EMFILE, EWOULDBLOCK };
+    char *tagname = strdup(support_tagname("name"));
+    share();
+    sweep_by_making();
+    size_t descriptors = support_fd_count();
+
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t j = 0; j < sizeof errors / sizeof *errors; j++) {
+            unsigned k = 1;
+            while (fails_at(k, errors[j], runs[i], tagname))
+                k++;
+            cr_expect_geq(k, 8u, "%u steps", k);
+            shared->count = 0;
+        }
+    }
+    cr_expect_eq(support_fd_count(), descriptors);
     free(tagname);
     clean_up();
 }

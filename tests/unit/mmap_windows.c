@@ -181,6 +181,9 @@ Test(windows, a_handle_has_to_be_open_and_for_this_access)
     CloseHandle(closed);
     HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL), pipe_ends[2];
     cr_assert(CreatePipe(&pipe_ends[0], &pipe_ends[1], NULL, 0));
+    HANDLE open_folder = CreateFileW(folder, GENERIC_READ, SHARE_ALL, NULL, OPEN_EXISTING,
+                                     FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    cr_assert_neq(open_folder, INVALID_HANDLE_VALUE);
     const struct {
         HANDLE handle;
         unsigned access;
@@ -189,6 +192,7 @@ Test(windows, a_handle_has_to_be_open_and_for_this_access)
         { INVALID_HANDLE_VALUE, MMAP_READ, MMAP_INVALID_ARG },
         { closed, MMAP_READ, MMAP_INVALID_ARG },
         { pipe_ends[0], MMAP_READ, MMAP_UNSUPPORTED },
+        { open_folder, MMAP_READ, MMAP_UNSUPPORTED },
         { open_handle(L"file", GENERIC_READ, SHARE_ALL), MMAP_WRITE, MMAP_ACCESS_DENIED },
         { open_handle(L"file", GENERIC_READ, SHARE_ALL), MMAP_EXEC, MMAP_ACCESS_DENIED },
         { open_handle(L"file", GENERIC_WRITE, SHARE_ALL), MMAP_READ, MMAP_ACCESS_DENIED },
@@ -212,8 +216,12 @@ Test(windows, a_handle_has_to_be_open_and_for_this_access)
 
 Test(windows, what_stays_open_is_not_inherited)
 {
-    struct mmap file = { 0 }, name = { 0 };
+    struct mmap file = { 0 }, name = { 0 }, borrowed = { 0 };
+    SECURITY_ATTRIBUTES inherited = { sizeof inherited, NULL, TRUE };
     DWORD flags;
+    HANDLE handle = CreateFileA(path_of(L"borrowed"), GENERIC_READ | GENERIC_WRITE, SHARE_ALL,
+                                &inherited, CREATE_NEW, 0, NULL);
+    cr_assert_neq(handle, INVALID_HANDLE_VALUE);
 
     cr_assert_eq(mmap_map(&file, &(struct mmap_args){ .file = { .path = path_of(L"file") },
                                                       .access = MMAP_WRITE,
@@ -223,12 +231,19 @@ Test(windows, what_stays_open_is_not_inherited)
                                                       .access = MMAP_WRITE,
                                                       .size = 1 }),
                  0);
+    cr_assert_eq(mmap_map(&borrowed, &(struct mmap_args){ .file = { .handle = handle },
+                                                          .access = MMAP_WRITE,
+                                                          .size = 1 }),
+                 0);
 
     cr_assert(GetHandleInformation(file.kept[0], &flags) && !(flags & HANDLE_FLAG_INHERIT));
     cr_assert(GetHandleInformation(name.kept[0], &flags) && !(flags & HANDLE_FLAG_INHERIT));
     cr_assert(GetHandleInformation(name.kept[1], &flags) && !(flags & HANDLE_FLAG_INHERIT));
+    cr_assert(GetHandleInformation(borrowed.kept[0], &flags) && !(flags & HANDLE_FLAG_INHERIT));
     mmap_free(&file);
     mmap_free(&name);
+    mmap_free(&borrowed);
+    CloseHandle(handle);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -312,6 +327,29 @@ Test(windows, devices_folders_and_locked_files_have_names_of_errors)
         expect_nothing_left(rows[i].path);
     }
     CloseHandle(locked);
+}
+
+Test(windows, a_file_that_would_be_empty_is_told_from_a_missing_folder)
+{
+    struct mmap map = { 0 };
+    char slashes[MAX_PATH * 3];
+    snprintf(slashes, sizeof slashes, "%s", path_of(L"new"));
+    for (char *pos = slashes; *pos != '\0'; pos++)
+        *pos = *pos == '\\' ? '/' : *pos;
+    const struct {
+        const char *path;
+        int err;
+    } rows[] = {
+        { path_of(L"new"), MMAP_FILE_TOO_SHORT },      { slashes, MMAP_FILE_TOO_SHORT },
+        { "mring-no-such-file", MMAP_FILE_TOO_SHORT }, { "C:mring-none", MMAP_FILE_TOO_SHORT },
+        { path_of(L"no\\new"), MMAP_NOT_FOUND },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int err = mmap_map(
+            &map, &(struct mmap_args){ .file = { .path = rows[i].path }, .access = MMAP_WRITE });
+        cr_expect_eq(err, rows[i].err, "row %zu: %s", i, mmap_errname(err));
+    }
 }
 
 static int refuse(struct mmap *map, void *context)
@@ -467,10 +505,10 @@ Test(windows, what_is_copied_on_write_stays_in_its_mapping)
             &copy,
             &(struct mmap_args){ .file = files[i], .access = MMAP_COPY, .flags = MMAP_PREFAULT });
         cr_assert_eq(err, 0, "row %zu: %s", i, mmap_errname(err));
-        ((char *)copy.addr)[9] = 'c';
-        ((char *)map.addr)[10] = 'm';
-        cr_expect_neq(((char *)map.addr)[9], 'c', "row %zu", i);
-        cr_expect_neq(((char *)copy.addr)[10], 'm', "prefaulting has not copied");
+        ((volatile char *)map.addr)[10] = 'm';
+        cr_expect_neq(((volatile char *)copy.addr)[10], 'm', "prefaulting has not copied");
+        ((volatile char *)copy.addr)[9] = 'c';
+        cr_expect_neq(((volatile char *)map.addr)[9], 'c', "row %zu", i);
         cr_expect_eq(mmap_flush(&copy, NULL, 0, false), 0);
         mmap_free(&map);
         mmap_free(&copy);
@@ -510,6 +548,11 @@ Test(windows, sizes_and_offsets_have_64_bits)
     cr_assert_eq(size, 5 * GIB + 70000);
     ((char *)map.addr)[69999] = 'x';
     mmap_free(&map);
+    char byte = 0;
+    SetFilePointerEx(handle, (LARGE_INTEGER){ .QuadPart = 5 * (LONGLONG)GIB + 69999 }, NULL,
+                     FILE_BEGIN);
+    cr_assert(ReadFile(handle, &byte, 1, &count, NULL));
+    cr_assert_eq(byte, 'x');
     args.offset += UNIT;
     args.size = 0;
     cr_assert_eq(mmap_map(&map, &args), 0);

@@ -414,6 +414,23 @@ Test(windows_inject, flushing_writes_the_view_and_waits_for_the_disk, .init = ma
     mmap_free(&map);
 }
 
+/* The mapping has a handle of its own. */
+Test(windows_inject, flushing_does_not_need_what_the_caller_has_closed, .init = make_world,
+     .fini = remove_world)
+{
+    struct mmap map = { 0 };
+    cr_assert_eq(map_stream(&map), 0);
+
+    inject_nth("FlushFileBuffers", 1000, CODE);
+    int err = mmap_flush(&map, NULL, 0, false);
+    unsigned count = inject_count();
+    inject_stop();
+
+    cr_assert_eq(err, 0, "%s", mmap_errname(err));
+    cr_assert_eq(count, 1);
+    mmap_free(&map);
+}
+
 Test(windows_inject, free_leaves_the_map_as_it_was_when_it_fails, .init = make_world,
      .fini = remove_world)
 {
@@ -509,6 +526,29 @@ Test(windows_inject, another_failure_is_final, .init = make_world, .fini = remov
     cr_assert_eq(err, MMAP_OUT_OF_MEM);
     cr_assert_eq(count, 2);
     expect_nothing_left("another failure", 0);
+}
+
+/* The range was given up for the view that failed, and is another thread's by now. */
+Test(windows_inject, a_failure_does_not_release_what_others_have_taken, .init = make_world,
+     .fini = remove_world)
+{
+    mmap_mirror_granularity(0);
+    for (unsigned k = 1; k <= 3; k++) {
+        struct mmap map = { 0 };
+        state_remember(&before);
+
+        inject_nth("MapViewOfFileEx", k, ERROR_NOT_ENOUGH_MEMORY);
+        inject_meanwhile(take_it);
+        int err = mirror_anonymous(&map);
+        inject_stop();
+
+        cr_assert_eq(err, 0, "%u: %s", k, mmap_errname(err));
+        expect_mirror(&map, 3);
+        cr_expect_eq(*(volatile unsigned char *)taken, 42, "%u", k);
+        mmap_free(&map);
+        VirtualFree(taken, 0, MEM_RELEASE);
+        expect_nothing_left("a failure", k);
+    }
 }
 
 /* An address that the caller has chosen is not another one. */
@@ -656,6 +696,22 @@ Test(windows_inject, or_of_units_where_pages_are_refused)
     cr_assert_eq(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = INJECT_PAGE }),
                  MMAP_INVALID_ARG);
     cr_assert_eq(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = INJECT_UNIT }), 0);
+    expect_mirror(&map, 2);
+    mmap_free(&map);
+}
+
+/* Mirrors are made of pages, but they begin where reservations do. */
+Test(windows_inject, an_address_between_two_units_is_not_valid)
+{
+    struct mmap map = { 0 };
+    struct mmap_mirror_args args = { .size = INJECT_PAGE };
+    inject_placeholders(false);
+
+    args.addr = (void *)(uintptr_t)(0x18000000 + INJECT_PAGE);
+    cr_assert_eq(mmap_mirror(&map, &args), MMAP_INVALID_ARG);
+    args.addr = (void *)(uintptr_t)0x18000000;
+    cr_assert_eq(mmap_mirror(&map, &args), 0);
+    cr_assert_eq(map.addr, args.addr);
     expect_mirror(&map, 2);
     mmap_free(&map);
 }
