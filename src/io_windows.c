@@ -8,6 +8,8 @@
 /* Before windows.h, which has an older one otherwise. */
 #include <winsock2.h>
 
+#include <mswsock.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <io.h>
@@ -150,6 +152,8 @@ int mring_io_input(const struct io *io, void *bytes, size_t size, size_t *count)
 {
     size_t most = size < MOST ? size : MOST;
 
+    if (io->flags & MSG_TRUNC)
+        return MMAP_INVALID_ARG; /* as on other systems, which would take it */
     return io->socket ? input_of_socket(io, bytes, most, count)
                       : input_of_descriptor(io->fd, bytes, most, count);
 }

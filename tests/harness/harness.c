@@ -5,6 +5,7 @@
  *     unit_ring                          run all tests, one after the other
  *     unit_ring --filter 'suite/name'    only these; * and ? stand for any characters, for one
  *     unit_ring --timeout 60             seconds for each test that has no timeout of its own
+ *     unit_ring --patience 4             so many times as long for each test, if emulated
  *     unit_ring --verbose                name those that pass, too
  *     unit_ring -j2                      accepted, as Criterion's
  *
@@ -30,8 +31,9 @@ enum verdict {
 static struct {
     const char *filter;
     double timeout;
+    double patience;
     bool verbose;
-} options = { .filter = "*" };
+} options = { .filter = "*", .patience = 1 };
 
 /* ---- the list of tests ----------------------------------------------------------------------- */
 
@@ -167,6 +169,7 @@ static enum verdict run(const struct cr_test_ *test, const char *name)
         seconds = suite_of(test)->timeout;
     if (seconds == 0)
         seconds = options.timeout;
+    seconds *= options.patience;
     struct process_end end = process_run(run_here, name, seconds);
 
     if (end.how == PROCESS_EXITED && end.code >= PASSED && end.code <= SKIPPED)
@@ -198,8 +201,12 @@ static void parse(char **arguments)
             options.filter = *++next;
         else if (strcmp(*next, "--timeout") == 0 && next[1] != NULL)
             options.timeout = atof(*++next);
+        else if (strcmp(*next, "--patience") == 0 && next[1] != NULL)
+            options.patience = atof(*++next);
         else if (strncmp(*next, "-j", 2) != 0) {
-            fprintf(stderr, "usage: %s [--filter SUITE/NAME] [--timeout SECONDS] [--verbose]\n",
+            fprintf(stderr,
+                    "usage: %s [--filter SUITE/NAME] [--timeout SECONDS] [--patience FACTOR] "
+                    "[--verbose]\n",
                     arguments[0]);
             exit(2);
         }

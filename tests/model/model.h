@@ -204,17 +204,20 @@ static inline void model_require(bool condition, const char *what)
 #endif
 }
 
+/* As a stress test. */
+#ifndef MODEL_ROUNDS
+#define MODEL_ROUNDS 5000
+#endif
+
 /* A checker runs the scenario once, in every possible way; otherwise it runs many times. */
 static inline int model_main(void (*scenario)(void))
 {
 #ifdef MRING_MODEL_CHECK
     scenario();
 #else
-    enum { ROUNDS = 5000 };
-
-    for (int round = 0; round < ROUNDS; round++)
+    for (int round = 0; round < MODEL_ROUNDS; round++)
         scenario();
-    printf("%d passed, 0 failed\n", ROUNDS);
+    printf("%d passed, 0 failed\n", MODEL_ROUNDS);
 #endif
     return 0;
 }

@@ -102,8 +102,8 @@ static uint64_t run_processes(struct run *run)
 
 int main(int argc, char **argv)
 {
-    const uint64_t times = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    const uint64_t rounds = times * (UNDER_TSAN ? 1 : 8), cells = MODES * STARTS * 3;
+    const double times = argc > 1 ? strtod(argv[1], NULL) : 1;
+    const uint64_t rounds = (uint64_t)(times * (UNDER_TSAN ? 1 : 8)), cells = MODES * STARTS * 3;
     uint64_t records = 0;
     unsigned passed = 0;
     struct run *run =

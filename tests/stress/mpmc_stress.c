@@ -203,8 +203,9 @@ static uint64_t run_lives(struct run *like)
 int main(int argc, char **argv)
 {
     static const uint64_t sizes[] = { 1, 16384, 262144 };
-    const uint64_t times = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    const uint64_t rounds = times * (UNDER_TSAN ? 1 : 4), cells = MODES * STARTS * 3 * 3;
+    const double times = argc > 1 ? strtod(argv[1], NULL) : 1;
+    const uint64_t rounds = (uint64_t)(times * (UNDER_TSAN ? 1 : 4)),
+                   cells = MODES * STARTS * 3 * 3;
     uint64_t records = 0;
     unsigned passed = 0;
 

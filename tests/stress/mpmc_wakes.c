@@ -207,7 +207,7 @@ int main(int argc, char **argv)
                   { "mpmc, fences", MRING_FENCE },
                   { "skipping", MRING_SKIP_STALLED },
                   { "skipping, fences", MRING_SKIP_STALLED | MRING_FENCE } };
-    const uint64_t rounds = argc > 1 ? 20 * strtoull(argv[1], NULL, 10) : 20;
+    const uint64_t rounds = argc > 1 ? (uint64_t)(20 * strtod(argv[1], NULL)) : 20;
     unsigned passed = 0;
 
     for (uint64_t round = 0; round < rounds; round++) {

@@ -172,7 +172,7 @@ static int make_ring(void)
 
 int main(int argc, char **argv)
 {
-    const unsigned times = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
+    const double times = argc > 1 ? strtod(argv[1], NULL) : 1;
     const char *failure;
 
     stop = mmap(NULL, sizeof *stop, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     capacity = mring_capacity(1, 0);
 
     int err = make_ring();
-    failure = err != 0 ? mring_errname(err) : run(1000 * times);
+    failure = err != 0 ? mring_errname(err) : run((unsigned)(1000 * times));
     mmap_unlink(tagname);
     if (failure != NULL)
         printf("%s\n", failure);

@@ -224,13 +224,13 @@ static const char *run(uint64_t capacity, const struct manner *manner, uint64_t 
 int main(int argc, char **argv)
 {
     static const uint64_t start_positions[] = { 0, (UINT64_C(1) << 32) - 1000, UINT64_MAX - 999 };
-    const uint64_t times = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    const double times = argc > 1 ? strtod(argv[1], NULL) : 1;
     unsigned passed = 0, failed = 0;
 
     for (uint64_t bytes = 1; bytes <= UINT64_C(1) << 20; bytes = bytes == 1 ? 65536 : bytes * 16) {
         uint64_t capacity = mring_capacity(bytes, 0);
         uint64_t usual = (UINT64_C(1) << 20) + 8 * capacity;
-        uint64_t total = times * (UNDER_TSAN ? usual / 4 : usual) + 12345;
+        uint64_t total = (uint64_t)(times * (double)(UNDER_TSAN ? usual / 4 : usual)) + 12345;
         for (size_t j = 0; j < sizeof manners / sizeof manners[0]; j++) {
             for (size_t i = 0; i < sizeof start_positions / sizeof start_positions[0]; i++) {
                 const char *failure = run(capacity, &manners[j], start_positions[i], total);

@@ -2,7 +2,7 @@
 /* mmap_free(). */
 #define _GNU_SOURCE
 
-#include "support.h"
+#include "keep.h"
 
 #include <criterion/criterion.h>
 #include <mring/mmap.h>
@@ -22,6 +22,7 @@ Test(mmap_free, gives_back_everything_of_every_kind_of_map, .timeout = 10)
                                                      .access = MMAP_WRITE,
                                                      .size = 4 * page }),
                  0);
+    keep(tagname);
     mmap_free(&map);
     const struct mmap_args plain[] = {
         { .size = 3 * page + 1 },

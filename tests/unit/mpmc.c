@@ -271,7 +271,7 @@ Test(mring_mpmc_join, of_a_single_producer_goes_on_behind_what_the_one_before_ha
 {
     for (size_t i = 0; i < ROWS(varieties); i++) {
         const struct variety *variety = &varieties[i];
-        for (uint64_t seed = 0; seed < 500 && has_one_producer(variety); seed++) {
+        for (uint64_t seed = 0; seed < 500 / step() && has_one_producer(variety); seed++) {
             struct setup setup;
             uint64_t starts[4], random = seed;
             begin_at(&setup, variety, (starts_of(smallest(), starts), starts[seed % 4]));

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 
 #include "../../src/ring_header.h"
+#include "keep.h"
 #include "ring_support.h"
 
 #include <criterion/criterion.h>
@@ -185,16 +186,26 @@ Test(mring_mpmc_open, creates_then_attaches, .timeout = 5)
     }
 }
 
+/* Where names are kept to the end of the test, each has to be new. */
+static const char *numbered_tagname(size_t number)
+{
+    char name[20];
+
+    snprintf(name, sizeof name, "ring%zu", number);
+    return support_tagname(name);
+}
+
 Test(mring_mpmc_open, goes_on_where_the_last_process_left, .timeout = 10)
 {
     for (size_t i = 0; i < LENGTH(modes); i++) {
-        const char *tagname = support_tagname("ring");
+        const char *tagname = numbered_tagname(i);
         struct mring_mpmc ring;
         new_named_ring(&ring, tagname, modes[i]);
         for (uint64_t value = 0; value < 10; value++)
             cr_assert_eq(push_one(&ring, value), 0);
         for (uint64_t value = 0; value < 3; value++)
             expect_pop(&ring, value, modes[i]);
+        keep(tagname);
         mring_mpmc_destroy(&ring);
 
         cr_assert_eq(open_ring(&ring, tagname, modes[i], 0), 0);
@@ -215,12 +226,13 @@ Test(mring_mpmc_open, finds_a_closed_end_closed, .timeout = 5)
     for (size_t i = 0; i < LENGTH(modes) * LENGTH(ends); i++) {
         unsigned mode = modes[i / 2];
         enum mring_end closed = ends[i % 2], open = ends[1 - i % 2];
-        const char *tagname = support_tagname("ring");
+        const char *tagname = numbered_tagname(i);
         struct mring_mpmc ring;
         uint32_t status = 0;
         new_named_ring(&ring, tagname, mode);
         cr_assert_eq(push_one(&ring, 7), 0);
         mring_mpmc_close(&ring, closed, 5);
+        keep(tagname);
         mring_mpmc_destroy(&ring);
 
         cr_assert_eq(open_ring(&ring, tagname, mode, 0), 0);
@@ -238,6 +250,7 @@ Test(mring_mpmc_open, finds_a_closed_end_closed, .timeout = 5)
 
 Test(mring_mpmc_open, makes_a_new_ring_after_unlink, .timeout = 5)
 {
+    support_needs_posix("taking a name from who has it mapped");
     const char *tagname = support_tagname("ring");
     struct mring_mpmc old, fresh;
     new_named_ring(&old, tagname, 0);
@@ -447,7 +460,7 @@ Test(mring_mpmc_open, tells_record_rings_from_byte_rings, .timeout = 5)
 
 /* ---- the format ------------------------------------------------------------------------------ */
 
-/* A number of so many bytes, the lowest one first. */
+/* A number of so many bytes, in the order of this machine. */
 struct number {
     uint64_t offset, size, value;
 };
@@ -457,7 +470,8 @@ static void lay_out(unsigned char *bytes, const struct number *numbers, size_t c
 {
     for (size_t i = 0; i < count; i++)
         for (uint64_t j = 0; j < numbers[i].size; j++)
-            bytes[numbers[i].offset + j] = (unsigned char)(numbers[i].value >> 8 * j);
+            bytes[SUPPORT_BYTE_AT(numbers[i].offset, numbers[i].size, j)] =
+                (unsigned char)(numbers[i].value >> 8 * j);
 }
 
 /* The format, byte by byte: a change of it must change the version. One record is in the ring. */
@@ -481,7 +495,7 @@ Test(mring_mpmc_open, lays_a_ring_out_as_others_expect, .timeout = 10)
         const bool apart = rows[i].words != 0;
         const struct number numbers[] = {
             { 0, 8, UINT64_C(0x0a0100474e49524d) }, /* "MRING\0\1\n" */
-            { 8, 4, 1 },                            /* version 1.0 */
+            { 8, 2, 1 },                            /* version 1.0 */
             { 12, 4, rows[i].kind },
             { 24, 8, CAPACITY },
             { 32, 8, total },
@@ -490,7 +504,6 @@ Test(mring_mpmc_open, lays_a_ring_out_as_others_expect, .timeout = 10)
             { 56, 8, rows[i].data },
             { 64, 4, 0x10000 },     /* granule of the parts */
             { 68, 4, MRING_FENCE }, /* flags */
-            { 72, 4, 0x65707974 },  /* "type" */
             { 88, 8, 0x30000 },     /* members */
             { 96, 8, rows[i].words },
             { 104, 8, rows[i].record_max },
@@ -500,7 +513,6 @@ Test(mring_mpmc_open, lays_a_ring_out_as_others_expect, .timeout = 10)
             { 0x20000, 8, CAPACITY }, /* read_pos */
             { 0x20008, 8, CAPACITY }, /* free_pos */
             { apart ? rows[i].words : rows[i].data, 8, UINT64_C(0x140000005) },
-            { rows[i].data + (apart ? 0 : 8), 5, UINT64_C(0x7365747962) }, /* "bytes" */
         };
         const char *tagname = support_tagname("ring");
         struct mring_mpmc ring;
@@ -514,6 +526,14 @@ Test(mring_mpmc_open, lays_a_ring_out_as_others_expect, .timeout = 10)
         cr_assert_eq(mring_mpmc_join(&ring, &out, MRING_WRITE_END), 0);
         memset(expected, 0, sizeof expected);
         lay_out(expected, numbers, LENGTH(numbers));
+        if (support_is_windows) {
+            /* What its events are called, which is another name each time. */
+            const struct number ids[] = { { 0x10198, 8, ring.layout.write_side->event.id },
+                                          { 0x20198, 8, ring.layout.read_side->event.id } };
+            lay_out(expected, ids, LENGTH(ids));
+        }
+        memcpy(expected + 72, "type", 4);
+        memcpy(expected + rows[i].data + (apart ? 0 : 8), "bytes", 5);
 
         cr_assert_eq(mring_mpmc_push(&out, "bytes", 5), 0);
 
@@ -529,7 +549,32 @@ Test(mring_mpmc_open, lays_a_ring_out_as_others_expect, .timeout = 10)
     }
 }
 
-#define FIELD(name) offsetof(struct ring_header, name)
+/* Of a field of the header, the byte that is the index-th from the lowest. */
+#define FIELD(name, index)                                                                         \
+    SUPPORT_BYTE_AT(offsetof(struct ring_header, name), sizeof((struct ring_header *)0)->name,     \
+                    index)
+
+/* Its numbers, the magic among them, stand in the order of the machine that made it. */
+Test(mring_mpmc_open, refuses_a_ring_of_a_machine_of_the_other_byte_order, .timeout = 5)
+{
+    const char *tagname = support_tagname("ring");
+    struct mring_mpmc ring, other;
+    new_named_ring(&ring, tagname, 0);
+    struct mmap map = map_object(tagname);
+    unsigned char *bytes = map.addr;
+    support_remember();
+
+    for (size_t i = 0; i < 4; i++) {
+        unsigned char byte = bytes[i];
+        bytes[i] = bytes[7 - i];
+        bytes[7 - i] = byte;
+    }
+
+    cr_expect_eq(open_ring(&other, tagname, 0, 0), MRING_BAD_MAGIC);
+    ASSERT_NOTHING_LEFT();
+    mmap_free(&map);
+    mring_mpmc_destroy(&ring);
+}
 
 /* A byte of the header, and what is flipped in it. */
 struct change {
@@ -570,43 +615,43 @@ static void expect_refusals(unsigned mode, const struct change *changes, size_t 
 Test(mring_mpmc_open, refuses_every_header_that_is_not_of_this_ring, .timeout = 10)
 {
     static const struct change changes[] = {
-        { FIELD(magic), 1, MRING_BAD_MAGIC },
-        { FIELD(version_major), 3, MRING_BAD_VERSION },
-        { FIELD(incompatible_features) + 3, 0x80, MRING_BAD_VERSION },
-        { FIELD(granule), 1, MRING_BAD_VERSION },
-        { FIELD(kind), 0x40, MRING_BAD_KIND },
-        { FIELD(kind) + 3, 1, MRING_BAD_KIND },
-        { FIELD(capacity) + 7, 0x80, MRING_CORRUPT },
-        { FIELD(capacity), 1, MRING_CORRUPT },
-        { FIELD(total_size) + 6, 1, MRING_CORRUPT },
-        { FIELD(write_side_offset), 1, MRING_CORRUPT },
-        { FIELD(read_side_offset) + 7, 0x80, MRING_CORRUPT },
-        { FIELD(data_offset) + 2, 8, MRING_CORRUPT },
-        { FIELD(members_offset), 1, MRING_CORRUPT },
-        { FIELD(members_offset) + 2, 3, MRING_CORRUPT }, /* none */
-        { FIELD(members_offset) + 7, 0x80, MRING_CORRUPT },
-        { FIELD(words_offset), 8, MRING_CORRUPT },
-        { FIELD(words_offset) + 2, 4, MRING_CORRUPT },
-        { FIELD(words_offset) + 7, 0x80, MRING_CORRUPT },
-        { FIELD(record_max) + 3, 0x40, MRING_CORRUPT },
-        { FIELD(record_max) + 7, 0x80, MRING_CORRUPT },
-        { FIELD(record_granule), 1, MRING_CORRUPT },
-        { FIELD(record_granule) + 3, 0x80, MRING_CORRUPT },
-        { FIELD(member_count), 0x40, MRING_CORRUPT }, /* none */
-        { FIELD(member_count), 1, MRING_CORRUPT },
-        { FIELD(member_count) + 3, 0x80, MRING_CORRUPT },
-        { FIELD(version_minor), 1, 0 },
-        { FIELD(compatible_features), 1, 0 },
+        { FIELD(magic, 0), 1, MRING_BAD_MAGIC },
+        { FIELD(version_major, 0), 3, MRING_BAD_VERSION },
+        { FIELD(incompatible_features, 3), 0x80, MRING_BAD_VERSION },
+        { FIELD(granule, 0), 1, MRING_BAD_VERSION },
+        { FIELD(kind, 0), 0x40, MRING_BAD_KIND },
+        { FIELD(kind, 3), 1, MRING_BAD_KIND },
+        { FIELD(capacity, 7), 0x80, MRING_CORRUPT },
+        { FIELD(capacity, 0), 1, MRING_CORRUPT },
+        { FIELD(total_size, 6), 1, MRING_CORRUPT },
+        { FIELD(write_side_offset, 0), 1, MRING_CORRUPT },
+        { FIELD(read_side_offset, 7), 0x80, MRING_CORRUPT },
+        { FIELD(data_offset, 2), 8, MRING_CORRUPT },
+        { FIELD(members_offset, 0), 1, MRING_CORRUPT },
+        { FIELD(members_offset, 2), 3, MRING_CORRUPT }, /* none */
+        { FIELD(members_offset, 7), 0x80, MRING_CORRUPT },
+        { FIELD(words_offset, 0), 8, MRING_CORRUPT },
+        { FIELD(words_offset, 2), 4, MRING_CORRUPT },
+        { FIELD(words_offset, 7), 0x80, MRING_CORRUPT },
+        { FIELD(record_max, 3), 0x40, MRING_CORRUPT },
+        { FIELD(record_max, 7), 0x80, MRING_CORRUPT },
+        { FIELD(record_granule, 0), 1, MRING_CORRUPT },
+        { FIELD(record_granule, 3), 0x80, MRING_CORRUPT },
+        { FIELD(member_count, 0), 0x40, MRING_CORRUPT }, /* none */
+        { FIELD(member_count, 0), 1, MRING_CORRUPT },
+        { FIELD(member_count, 3), 0x80, MRING_CORRUPT },
+        { FIELD(version_minor, 0), 1, 0 },
+        { FIELD(compatible_features, 0), 1, 0 },
     };
     static const struct change of_words_within[] = {
-        { FIELD(record_granule), 16, MRING_CORRUPT }, /* 0 */
-        { FIELD(record_granule), 16 ^ 8, MRING_CORRUPT },
-        { FIELD(record_granule), 16 ^ 128, MRING_CORRUPT },
+        { FIELD(record_granule, 0), 16, MRING_CORRUPT }, /* 0 */
+        { FIELD(record_granule, 0), 16 ^ 8, MRING_CORRUPT },
+        { FIELD(record_granule, 0), 16 ^ 128, MRING_CORRUPT },
     };
     static const struct change of_words_apart[] = {
-        { FIELD(record_granule), 64, MRING_CORRUPT }, /* 0 */
-        { FIELD(words_offset) + 2, 4 ^ 3, MRING_CORRUPT },
-        { FIELD(record_max), 1, MRING_CORRUPT }, /* one more than the capacity */
+        { FIELD(record_granule, 0), 64, MRING_CORRUPT }, /* 0 */
+        { FIELD(words_offset, 2), 4 ^ 3, MRING_CORRUPT },
+        { FIELD(record_max, 0), 1, MRING_CORRUPT }, /* one more than the capacity */
     };
 
     for (size_t i = 0; i < LENGTH(modes); i++) {
@@ -652,8 +697,9 @@ Test(mring_mpmc_open, refuses_a_record_max_of_nothing_or_more_than_the_ring_can_
 
 Test(mring_spsc_open, refuses_a_byte_ring_that_has_what_record_rings_have, .timeout = 5)
 {
-    static const size_t fields[] = { FIELD(members_offset), FIELD(words_offset), FIELD(record_max),
-                                     FIELD(record_granule), FIELD(member_count) };
+    static const size_t fields[] = { FIELD(members_offset, 0), FIELD(words_offset, 0),
+                                     FIELD(record_max, 0), FIELD(record_granule, 0),
+                                     FIELD(member_count, 0) };
     const char *tagname = support_tagname("ring");
     struct mring_args args = { .tagname = tagname, .capacity = smallest() };
     struct mring_spsc ring, other;

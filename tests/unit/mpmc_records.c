@@ -230,7 +230,9 @@ Test(mring_mpmc_claim, gives_contiguous_bytes_over_the_end_of_the_ring, .timeout
         begin(&setup, variety);
         const size_t sizes[] = { 1, smallest() / 4, smallest() / 2 + 1, 9, 100 };
 
-        for (size_t lap = 0; lap < 2 * granules_of(&setup); lap++) {
+        const size_t further = size_of_granules(variety, step() * step());
+
+        for (size_t lap = 0; lap < 2 * granules_of(&setup); lap += step() * step()) {
             struct mring_claim claimed;
             for (size_t j = 0; j < ROWS(sizes); j++)
                 cr_assert_eq(put(&setup.out[0], lap + j, sizes[j]), 0);
@@ -239,8 +241,8 @@ Test(mring_mpmc_claim, gives_contiguous_bytes_over_the_end_of_the_ring, .timeout
                 cr_assert(shows(&setup.in[0], &claimed, lap + j, sizes[j]), "%s, %zu",
                           variety->name, lap);
             release(&setup.in[0], &claimed);
-            cr_assert_eq(put(&setup.out[0], 0, 0), 0); /* the next lap begins elsewhere */
-            cr_assert(take(&setup.in[0], 0, 0));
+            cr_assert_eq(put(&setup.out[0], 0, further), 0); /* the next lap begins elsewhere */
+            cr_assert(take(&setup.in[0], 0, further));
         }
         finish(&setup);
     }
@@ -327,7 +329,7 @@ Test(mring_mpmc_push_n, moves_as_many_as_there_is_room_for, .timeout = 20)
         begin(&setup, variety);
         size_t span = mring_mpmc_record_bytes(&setup.ring, size);
 
-        for (size_t lap = 0; lap < 40; lap++) {
+        for (size_t lap = 0; lap < 40; lap += step()) {
             size_t room = smallest() / variety->granule - lap; /* granules */
             size_t popped = 0, most = room * variety->granule / span;
             for (size_t j = 0; j < lap; j++)
@@ -490,7 +492,10 @@ static size_t random_size(const struct mring_mpmc *ring, uint64_t *random)
     return (size_t)random_below(random, (kind < 19 ? most / 2 : most) + 1);
 }
 
-enum { LAPS = 600 };
+static size_t laps(void)
+{
+    return 600 / step();
+}
 
 /* One record at a time, which is often aborted or cut. */
 Test(mring_mpmc_commit, never_has_the_bytes_of_records_taken_for_words, .timeout = 60)
@@ -507,7 +512,7 @@ Test(mring_mpmc_commit, never_has_the_bytes_of_records_taken_for_words, .timeout
         begin_at(&setup, variety, start);
         const struct mring_layout *layout = &setup.ring.layout;
 
-        while (pos - start < LAPS * smallest()) {
+        while (pos - start < laps() * smallest()) {
             size_t size = random_size(&setup.ring, &random), found = 99999;
             uint64_t kind = random_below(&random, 4), seed = random_of(&random);
             unsigned char *room = reserve(&setup.out[0], size);
@@ -1005,10 +1010,10 @@ static void agree_over_many_laps(unsigned mode)
         model.random = i;
         model.start = model.pos = start;
 
-        while (model.pos - start < LAPS * smallest() && model.operation < 100 * LAPS)
+        while (model.pos - start < laps() * smallest() && model.operation < 60000)
             operate(&model);
 
-        cr_expect_lt(model.operation, 100 * LAPS, "it gets on");
+        cr_expect_lt(model.operation, 60000, "it gets on");
         come_to_an_end(&model);
     }
 }

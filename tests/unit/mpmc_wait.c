@@ -1876,7 +1876,8 @@ Test(mring_mpmc_wait, that_was_in_vain_costs_the_other_end_one_wake, .timeout = 
         struct mring_mpmc_end member;
         new_ring_to_wait_in(&ring, mode, end_of(call));
         join(&ring, &member, other_than(end_of(call)));
-        cr_assert_eq(wait_here(&ring, call, MILLISECOND), MRING_TIMED_OUT);
+        /* Long enough for it to go to sleep first, on a machine with much to do. */
+        cr_assert_eq(wait_here(&ring, call, 20 * MILLISECOND), MRING_TIMED_OUT);
 
         for (int j = 0; j < 5; j++)
             give(&member);

@@ -43,7 +43,13 @@ struct channel {
     bool socket; /* moved by fill_recv and drain_send */
 };
 
-enum kind { PIPE, STREAM, STREAM_AS_FILE, KINDS };
+enum kind { PIPE, STREAM, STREAM_AS_FILE, ALL_KINDS };
+
+/* Sockets are no descriptors of the C runtime on Windows. */
+#define KINDS (support_is_windows ? (int)STREAM_AS_FILE : (int)ALL_KINDS)
+
+/* The first that can be full. There a pipe does not say so in a way that programs could rely on. */
+#define FIRST_FULL (support_is_windows ? STREAM : PIPE)
 
 static const char *const kind_names[] = { "pipe", "stream", "stream by read and write" };
 
@@ -173,7 +179,7 @@ Test(mring_spsc_fill, uses_all_the_room_and_not_only_what_was_known, .timeout = 
 
 Test(mring_spsc_fill, makes_one_system_call, .timeout = 5)
 {
-    for (int socket = 0; socket < 2; socket++) {
+    for (int socket = support_is_windows; socket < 2; socket++) {
         struct mring_spsc ring = new_ring(0);
         struct channel channel = new_packets();
         size_t moved = UNTOUCHED;
@@ -377,8 +383,9 @@ Test(mring_spsc_fill, hands_its_flags_to_recv, .timeout = 5)
     struct channel channel = new_channel(STREAM, false);
     size_t moved = UNTOUCHED;
 
-    cr_expect_eq(mring_spsc_fill_recv(&ring, channel.out, 9, MSG_DONTWAIT, &moved),
-                 MRING_WOULD_BLOCK, "on a socket that blocks");
+    if (!support_is_windows) /* where only sockets themselves do not block */
+        cr_expect_eq(mring_spsc_fill_recv(&ring, channel.out, 9, MSG_DONTWAIT, &moved),
+                     MRING_WOULD_BLOCK, "on a socket that blocks");
     write_in(&channel, 0, 10);
     cr_expect_eq(mring_spsc_fill_recv(&ring, channel.out, 20, MSG_PEEK, &moved), 0);
 
@@ -419,7 +426,7 @@ Test(mring_spsc_fill, publishes_what_was_held_back_when_it_finds_no_room, .timeo
 
 Test(mring_spsc_drain, moves_all_that_is_there_in_one_system_call, .timeout = 5)
 {
-    for (int socket = 0; socket < 2; socket++) {
+    for (int socket = support_is_windows; socket < 2; socket++) {
         struct mring_spsc ring = new_ring(0);
         struct channel channel = new_packets();
         const uint64_t start = 3 * smallest() - 50; /* over the end */
@@ -480,7 +487,7 @@ Test(mring_spsc_drain, writes_to_a_file, .timeout = 5)
 
 Test(mring_spsc_drain, consumes_only_what_the_descriptor_took, .timeout = 5)
 {
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = FIRST_FULL; kind < KINDS; kind++) {
         const uint64_t capacity = mring_capacity(1 << 20, 0);
         struct mring_spsc ring = { 0 };
         struct channel channel = new_channel((enum kind)kind, true);
@@ -582,7 +589,7 @@ Test(mring_spsc_drain, goes_on_after_the_close_of_its_own_end, .timeout = 5)
 
 Test(mring_spsc_drain, fails_with_would_block_when_the_descriptor_takes_nothing, .timeout = 5)
 {
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = FIRST_FULL; kind < KINDS; kind++) {
         struct mring_spsc ring = new_ring(0);
         struct channel channel = new_channel((enum kind)kind, true);
         write_bytes(&ring, 10);
@@ -601,6 +608,7 @@ Test(mring_spsc_drain, fails_with_would_block_when_the_descriptor_takes_nothing,
 
 Test(mring_spsc_drain, hands_its_flags_to_send, .timeout = 5)
 {
+    support_needs_posix("MSG_DONTWAIT");
     struct mring_spsc ring = new_ring(0);
     struct channel channel = new_channel(STREAM, false);
     size_t moved = UNTOUCHED;

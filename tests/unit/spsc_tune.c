@@ -2,6 +2,7 @@
 /* Byte rings: how an end is tuned, counted, taken over and checked. */
 #define _GNU_SOURCE
 
+#include "keep.h"
 #include "ring_support.h"
 
 #include <criterion/criterion.h>
@@ -275,6 +276,7 @@ Test(mring_spsc_destroy, publishes_nothing_that_was_held_back, .timeout = 5)
     cr_assert_not_null(mring_spsc_peek(&ring, 1, &size));
     cr_assert(take(&ring, 40));
 
+    keep(tagname);
     cr_assert_eq(mring_spsc_destroy(&ring), 0);
 
     ring = open_ring(tagname);
@@ -528,6 +530,7 @@ Test(mring_spsc_stats, are_zeros_but_for_the_position_in_a_new_handle, .timeout 
     const char *tagname = support_tagname("stats");
     struct mring_spsc ring = open_ring(tagname);
     cr_assert(put(&ring, 100) && take(&ring, 40) && !put(&ring, smallest()));
+    keep(tagname);
     mring_spsc_destroy(&ring);
 
     ring = open_ring(tagname);

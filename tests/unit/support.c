@@ -7,10 +7,7 @@
 #include "support.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define SHM_FOLDER "/dev/shm"
 
 static char folder[256];
 
@@ -18,7 +15,7 @@ static char folder[256];
 static char name_prefix[64];
 
 /* Tests build a few paths at a time; a ring of buffers spares them the bookkeeping. */
-static char *next_text(void)
+char *support_next_text(void)
 {
     static char texts[32][512];
     static unsigned count;
@@ -37,8 +34,7 @@ void support_die(const char *what)
 static void remove_entry(const char *path, void *context)
 {
     (void)context;
-    if (remove(path) != 0)
-        support_die(path);
+    support_remove(path);
 }
 
 void support_begin(void)
@@ -51,10 +47,9 @@ void support_begin(void)
 
 void support_end(void)
 {
-    support_for_each_entry(SHM_FOLDER, name_prefix, remove_entry, NULL);
+    support_for_each_entry(support_names_folder(), name_prefix, remove_entry, NULL);
     support_for_each_entry(folder, "", remove_entry, NULL);
-    if (rmdir(folder) != 0)
-        support_die(folder);
+    support_remove(folder);
 }
 
 /* ---- names and files ------------------------------------------------------------------------- */
@@ -66,17 +61,12 @@ const char *support_folder(void)
 
 const char *support_path(const char *name)
 {
-    return strcat(strcat(strcpy(next_text(), folder), "/"), name);
+    return strcat(strcat(strcpy(support_next_text(), folder), "/"), name);
 }
 
 const char *support_tagname(const char *name)
 {
-    return strcat(strcpy(next_text(), name_prefix), name);
-}
-
-const char *support_shm_path(const char *tagname)
-{
-    return strcat(strcpy(next_text(), SHM_FOLDER "/"), tagname);
+    return strcat(strcpy(support_next_text(), name_prefix), name);
 }
 
 unsigned char support_byte(uint64_t position)
@@ -86,7 +76,7 @@ unsigned char support_byte(uint64_t position)
 
 void support_write_file(const char *path, uint64_t size)
 {
-    FILE *stream = fopen(path, "wb");
+    FILE *stream = support_open(path, "wb");
 
     if (stream == NULL)
         support_die(path);
@@ -114,23 +104,16 @@ bool support_is_zero(const void *bytes, uint64_t size)
 
 bool support_exists(const char *path)
 {
-    struct stat status;
+    uint64_t size;
 
-    return lstat(path, &status) == 0;
+    return support_stat(path, &size);
 }
 
 uint64_t support_file_size(const char *path)
 {
-    struct stat status;
+    uint64_t size;
 
-    return stat(path, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
-}
-
-unsigned support_file_mode(const char *path)
-{
-    struct stat status;
-
-    return stat(path, &status) == 0 ? status.st_mode & 07777 : ~0u;
+    return support_stat(path, &size) ? size : UINT64_MAX;
 }
 
 /* ---- resources of the process ---------------------------------------------------------------- */
@@ -152,13 +135,13 @@ struct listing {
 static void list_entry(const char *path, void *context)
 {
     struct listing *listing = context;
-    struct stat status;
+    uint64_t size;
 
-    if (lstat(path, &status) != 0)
+    if (!support_stat(path, &size))
         support_die(path);
     listing->length +=
         (size_t)snprintf(listing->text + listing->length, listing->size - listing->length,
-                         "%s %lld bytes\n", path, (long long)status.st_size);
+                         "%s %llu bytes\n", path, (unsigned long long)size);
     if (listing->length >= listing->size)
         abort();
 }
@@ -173,7 +156,7 @@ static void list_folder(const char *path, const char *prefix, char *list, size_t
 
 static void take_state(struct state *state)
 {
-    list_folder(SHM_FOLDER, name_prefix, state->names, sizeof state->names);
+    list_folder(support_names_folder(), name_prefix, state->names, sizeof state->names);
     list_folder(folder, "", state->files, sizeof state->files);
     state->fd_count = support_fd_count();
     support_list_maps(state->maps, sizeof state->maps);

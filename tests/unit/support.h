@@ -38,9 +38,22 @@ const char *support_path(const char *name);
 const char *support_tagname(const char *name);
 const char *support_shm_path(const char *tagname);
 
+/* Whether the name is there, for who comes from outside. */
+bool support_name_exists(const char *tagname);
+
 /* Write a file of `size` bytes, byte i being support_byte(i). */
 void support_write_file(const char *path, uint64_t size);
 unsigned char support_byte(uint64_t position);
+
+/*
+ * Where a byte of a number stands that lies at `offset` and has `size` bytes; `index` counts from
+ * its lowest byte, which not every processor has first.
+ */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define SUPPORT_BYTE_AT(offset, size, index) ((offset) + (size)-1 - (index))
+#else
+#define SUPPORT_BYTE_AT(offset, size, index) ((offset) + 0 * (size) + (index))
+#endif
 
 /* Whether `size` bytes are those of the file above from `position` on. */
 bool support_has_bytes(const void *bytes, uint64_t position, uint64_t size);
@@ -51,6 +64,17 @@ uint64_t support_file_size(const char *path);   /* UINT64_MAX: there is none */
 uint64_t support_file_blocks(const char *path); /* bytes on the disk */
 unsigned support_file_mode(const char *path);
 
+/* What the system says of an error of its own. */
+const char *support_message(int code);
+
+/*
+ * Windows differs in what the mapping layer's header says of it: names and their data are there for
+ * as long as somebody has them mapped, and there are no modes of files. A test of more than that
+ * says what it needs; it is skipped there.
+ */
+extern const bool support_is_windows;
+void support_needs_posix(const char *what);
+
 /* Open descriptors of this process. */
 size_t support_fd_count(void);
 
@@ -59,6 +83,15 @@ uint64_t support_status(const char *field);
 
 /* Whether the mapping that holds `addr` has `flag` in the VmFlags of /proc/self/smaps. */
 bool support_has_vm_flag(const void *addr, const char *flag);
+
+/*
+ * What an emulated processor's system may not do as the kernel does. Whether madvise() does
+ * something: an advice that there is not is refused. Whether mremap() maps shared memory a second
+ * time. Whether setrlimit() limits the addresses of this process, of which then few are left.
+ */
+bool support_has_advice(void);
+bool support_has_alias(void);
+bool support_limit_addresses(void);
 
 /*
  * Record the open descriptors, the mappings, our names of shared memory, and the files in the

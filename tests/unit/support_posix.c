@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,11 +50,68 @@ void support_for_each_entry(const char *path, const char *prefix,
         free(entries);
 }
 
+const char *support_names_folder(void)
+{
+    return "/dev/shm";
+}
+
+const char *support_shm_path(const char *tagname)
+{
+    return strcat(strcpy(support_next_text(), "/dev/shm/"), tagname);
+}
+
+bool support_name_exists(const char *tagname)
+{
+    return support_exists(support_shm_path(tagname));
+}
+
+FILE *support_open(const char *path, const char *mode)
+{
+    return fopen(path, mode);
+}
+
+bool support_stat(const char *path, uint64_t *size)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return false;
+    *size = (uint64_t)(stat(path, &status) == 0 ? status.st_size : 0);
+    return true;
+}
+
+void support_remove(const char *path)
+{
+    if (remove(path) != 0)
+        support_die(path);
+}
+
+unsigned support_file_mode(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 ? status.st_mode & 07777 : ~0u;
+}
+
 uint64_t support_file_blocks(const char *path)
 {
     struct stat status;
 
     return stat(path, &status) == 0 ? (uint64_t)status.st_blocks * 512 : UINT64_MAX;
+}
+
+/* ---- the system ------------------------------------------------------------------------------ */
+
+const bool support_is_windows = false;
+
+void support_needs_posix(const char *what)
+{
+    (void)what;
+}
+
+const char *support_message(int code)
+{
+    return strerror(code);
 }
 
 /* ---- resources of the process ---------------------------------------------------------------- */
@@ -114,6 +172,44 @@ bool support_has_vm_flag(const void *addr, const char *flag)
     }
     fclose(stream);
     return found;
+}
+
+bool support_has_advice(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *memory = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        support_die("mmap");
+    bool refused = madvise(memory, page, 12345) != 0;
+    munmap(memory, page);
+    return refused;
+}
+
+bool support_has_alias(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *memory = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        support_die("mmap");
+    void *alias = mremap(memory, 0, page, MREMAP_MAYMOVE);
+    if (alias != MAP_FAILED)
+        munmap(alias, page);
+    munmap(memory, page);
+    return alias != MAP_FAILED;
+}
+
+bool support_limit_addresses(void)
+{
+    size_t size = 1 << 20;
+    struct rlimit limit = { size, size };
+
+    setrlimit(RLIMIT_AS, &limit);
+    void *memory = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED)
+        munmap(memory, size);
+    return memory == MAP_FAILED;
 }
 
 /*

@@ -93,7 +93,7 @@ int windows_open(const char *path, int flags, ...)
 {
     int mode = 0;
 
-    if (flags & WINDOWS_LACKS_FLAG_)
+    if (flags & (WINDOWS_LACKS_FLAG_ | O_NONBLOCK))
         windows_lacks("such a flag of open()");
     if (path[0] == '/')
         windows_lacks(path);
@@ -138,6 +138,37 @@ int windows_close(int fd)
 int windows_pipe(int fds[2])
 {
     return _pipe(fds, 65536, _O_BINARY | _O_NOINHERIT);
+}
+
+/* For both ends; who writes more than there is room for writes nothing. */
+int pipe2(int fds[2], int flags)
+{
+    DWORD mode = PIPE_NOWAIT;
+
+    if (flags & ~(O_NONBLOCK | O_CLOEXEC))
+        windows_lacks("such a flag of pipe2()");
+    if (windows_pipe(fds) != 0)
+        return -1;
+    if (!(flags & O_NONBLOCK) ||
+        (SetNamedPipeHandleState((HANDLE)_get_osfhandle(fds[0]), &mode, NULL, NULL) &&
+         SetNamedPipeHandleState((HANDLE)_get_osfhandle(fds[1]), &mode, NULL, NULL)))
+        return 0;
+    windows_lacks("a pipe that does not block");
+}
+
+/* How much there is to read. */
+int windows_ioctl(int fd, int what, int *count)
+{
+    DWORD there = 0;
+
+    if (what != FIONREAD)
+        windows_lacks("ioctl()");
+    if (windows_is_socket(fd))
+        return windows_pending(fd, count);
+    if (!PeekNamedPipe((HANDLE)_get_osfhandle(fd), NULL, 0, NULL, &there, NULL))
+        return -1;
+    *count = (int)there;
+    return 0;
 }
 
 /* Names that differ are found by trying. */
@@ -209,7 +240,9 @@ long sysconf(int what)
     SYSTEM_INFO info;
 
     GetSystemInfo(&info);
-    return what == _SC_PAGESIZE ? (long)info.dwPageSize : (long)info.dwNumberOfProcessors;
+    /* What maps are made in. */
+    return what == _SC_PAGESIZE ? (long)info.dwAllocationGranularity
+                                : (long)info.dwNumberOfProcessors;
 }
 
 long syscall(long number, ...)

@@ -50,6 +50,8 @@ ssize_t windows_read(int fd, void *bytes, size_t size);
 ssize_t windows_write(int fd, const void *bytes, size_t size);
 int windows_close(int fd);
 int windows_pipe(int fds[2]);
+int pipe2(int fds[2], int flags);
+int windows_ioctl(int fd, int what, int *count);
 char *mkdtemp(char *path);
 int windows_truncate(const char *path, int64_t size);
 
@@ -62,13 +64,14 @@ int windows_truncate(const char *path, int64_t size);
 #define lstat(path, status)    stat(path, status)
 #define mkdir(path, mode)      _mkdir(path)
 #define fsync(fd)              _commit(fd)
+#define ioctl(fd, what, count) windows_ioctl(fd, what, count)
 #define environ                _environ
 #define st_blocks              st_size *(unsigned)lacks_("st_blocks")
 
 /* Ends the test where it is asked for. */
 #define WINDOWS_LACKS_FLAG_ 0x10000000
 #define O_CLOEXEC           _O_NOINHERIT
-#define O_NONBLOCK          WINDOWS_LACKS_FLAG_
+#define O_NONBLOCK          0x20000000
 #define O_DIRECTORY         WINDOWS_LACKS_FLAG_
 #define O_NOFOLLOW          WINDOWS_LACKS_FLAG_
 #define O_PATH              WINDOWS_LACKS_FLAG_
@@ -104,8 +107,6 @@ int windows_truncate(const char *path, int64_t size);
 int windows_fcntl(int fd, int what, ...);
 #define fcntl(...) windows_fcntl(__VA_ARGS__)
 
-LACKS_(int, pipe2, int fds[2], int flags)
-LACKS_(int, ioctl, int fd, unsigned long what, ...)
 LACKS_(int, flock, int fd, int what)
 LACKS_(int, memfd_create, const char *name, unsigned flags)
 LACKS_(int, fallocate, int fd, int mode, int64_t offset, int64_t size)
@@ -119,7 +120,6 @@ LACKS_(int, mknod, const char *path, unsigned mode, unsigned device)
 LACKS_(FILE *, fmemopen, void *bytes, size_t size, const char *mode)
 LACKS_(int, fchmod, int fd, unsigned mode)
 #define FIONREAD             0
-#define FIONBIO              1
 #define FALLOC_FL_PUNCH_HOLE 2
 #define FALLOC_FL_KEEP_SIZE  1
 

@@ -59,9 +59,12 @@ static bool connect_back(SOCKET first, SOCKET second)
            connect(first, (struct sockaddr *)&address, size) == 0;
 }
 
-static bool enter(int *fd, SOCKET socket)
+static bool enter(int *fd, SOCKET socket, bool nonblocking)
 {
-    if (socket == INVALID_SOCKET || socket >= HANDLES)
+    u_long mode = nonblocking;
+
+    if (socket == INVALID_SOCKET || socket >= HANDLES ||
+        ioctlsocket(socket, (long)FIONBIO, &mode) != 0)
         return false;
     is_socket[socket] = true;
     *fd = (int)socket;
@@ -73,6 +76,7 @@ int windows_socketpair(int family, int type, int protocol, int fds[2])
     WSADATA data;
     int kind = type & 7;
     bool has_messages = kind != SOCK_STREAM;
+    bool nonblocking = (type & 0x800) != 0; /* SOCK_NONBLOCK of sys/socket.h */
 
     (void)family;
     (void)protocol;
@@ -84,7 +88,7 @@ int windows_socketpair(int family, int type, int protocol, int fds[2])
         return -1;
     if (!has_messages)
         first = accept_stream(first);
-    return enter(&fds[0], first) && enter(&fds[1], second) ? 0 : -1;
+    return enter(&fds[0], first, nonblocking) && enter(&fds[1], second, nonblocking) ? 0 : -1;
 }
 
 static ssize_t result_of(int count)
@@ -102,6 +106,16 @@ ssize_t windows_send(int fd, const void *bytes, size_t size, int flags)
 ssize_t windows_recv(int fd, void *bytes, size_t size, int flags)
 {
     return result_of(recv(socket_of(fd), bytes, (int)size, flags));
+}
+
+int windows_pending(int fd, int *count)
+{
+    u_long there = 0;
+
+    if (ioctlsocket(socket_of(fd), (long)FIONREAD, &there) != 0)
+        return -1;
+    *count = (int)there;
+    return 0;
 }
 
 int windows_shutdown(int fd, int how)

@@ -14,6 +14,9 @@ ssize_t windows_recv(int fd, void *bytes, size_t size, int flags);
 int windows_shutdown(int fd, int how);
 int windows_setsockopt(int fd, int level, int what, const void *value, int size);
 
+/* How much there is to read. */
+int windows_pending(int fd, int *count);
+
 /* Whether it is one of those; if so, closed. */
 bool windows_is_socket(int fd);
 void windows_close_socket(int fd);
