@@ -38,7 +38,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -59,10 +58,13 @@ struct entry {
 /* How often a draft may be swept, or a random name be taken, before that is no coincidence. */
 #define DRAFT_ATTEMPTS 64
 
-/* Room for a path in the folder, and for the name of an object. */
-#define FILE_NAME_SIZE (1 + OS_NAME_KEY_SIZE)
+/* Room for the folder's path, and for that of any file in it. */
+struct folder {
+    char text[512];
+};
+
 struct path {
-    char text[PATH_MAX];
+    char text[sizeof(struct folder) + sizeof "/n" + OS_NAME_KEY_SIZE];
 };
 
 /* ---- texts ----------------------------------------------------------------------------------- */
@@ -124,7 +126,7 @@ static bool find_folder(char *text, size_t size)
 #endif
 
 /* The folder, which could have been put there by anybody. not_found: there are no names yet. */
-static int use_folder(struct path *folder)
+static int use_folder(struct folder *folder)
 {
     struct stat status;
 
@@ -137,7 +139,7 @@ static int use_folder(struct path *folder)
                : MMAP_ACCESS_DENIED;
 }
 
-static int make_folder(struct path *folder)
+static int make_folder(struct folder *folder)
 {
     if (!find_folder(folder->text, sizeof folder->text))
         return MMAP_UNSUPPORTED;
@@ -147,20 +149,18 @@ static int make_folder(struct path *folder)
 }
 
 /* The path of a file in the folder. */
-static int path_in(struct path *path, const struct path *folder, char kind, const char *rest)
+static void path_in(struct path *path, const struct folder *folder, char kind, const char *rest)
 {
-    int length = snprintf(path->text, sizeof path->text, "%s/%c%s", folder->text, kind, rest);
-
-    return length >= 0 && (size_t)length < sizeof path->text ? 0 : MMAP_NAME_TOO_LONG;
+    snprintf(path->text, sizeof path->text, "%s/%c%s", folder->text, kind, rest);
 }
 
-static int entry_path(struct path *path, const struct path *folder, const char *tagname)
+static void entry_path(struct path *path, const struct folder *folder, const char *tagname)
 {
     char key[OS_NAME_KEY_SIZE];
     uint64_t bits[2] = { hash(tagname, UINT64_C(0xcbf29ce484222325)), hash(tagname, 0x9e3779b9) };
 
     spell(key, bits);
-    return path_in(path, folder, 'n', key);
+    path_in(path, folder, 'n', key);
 }
 
 /* ---- locks ----------------------------------------------------------------------------------- */
@@ -176,14 +176,11 @@ static bool lock_patiently(int fd, int operation)
 }
 
 /* Returns the descriptor that holds the lock of removers, or -1 and errno. */
-static int lock_removers(const struct path *folder)
+static int lock_removers(const struct folder *folder)
 {
     struct path path;
 
-    if (path_in(&path, folder, 'l', "ock") != 0) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
+    path_in(&path, folder, 'l', "ock");
     int fd = mmap_posix_open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0 && !lock_patiently(fd, LOCK_EX)) {
         int code = errno;
@@ -227,19 +224,17 @@ static int read_entry(const char *path, struct entry *entry)
  * Remove the entry of a tagname, and its object.
  *   key  NULL, or that of the only object that is meant
  */
-static int remove_entry(const struct path *folder, const char *tagname, const char *key)
+static int remove_entry(const struct folder *folder, const char *tagname, const char *key)
 {
     struct path path;
     struct entry entry;
     char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
-    int err = entry_path(&path, folder, tagname);
-
-    if (err != 0)
-        return err;
     int lock = lock_removers(folder);
+
     if (lock < 0)
         return mmap_posix_error_of(errno);
-    err = read_entry(path.text, &entry);
+    entry_path(&path, folder, tagname);
+    int err = read_entry(path.text, &entry);
     if (err == 0 && strcmp(entry.tagname, tagname) == 0 &&
         (key == NULL || strcmp(entry.key, key) == 0)) {
         object_name(name, entry.key);
@@ -266,13 +261,12 @@ static void remove_draft(const struct path *path, const char *key)
  * A draft with two links was published, and its maker died before it removed the first; one that
  * is not at its path any more was published by now, and is the entry.
  */
-static void sweep_draft(const struct path *folder, const char *key)
+static void sweep_draft(const struct folder *folder, const char *key)
 {
     struct path path;
     struct stat ours, there;
 
-    if (path_in(&path, folder, 't', key) != 0)
-        return;
+    path_in(&path, folder, 't', key);
     int fd = mmap_posix_open(path.text, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0)
         return;
@@ -286,7 +280,7 @@ static void sweep_draft(const struct path *folder, const char *key)
     close(fd);
 }
 
-static void sweep(const struct path *folder)
+static void sweep(const struct folder *folder)
 {
     DIR *directory = opendir(folder->text);
     struct dirent *file;
@@ -324,7 +318,7 @@ bool mmap_names_draw_key(char key[OS_NAME_KEY_SIZE])
 }
 
 /* Returns the descriptor of a new draft that holds its lock, or -1 and errno. */
-static int start_draft(const struct path *folder, char key[OS_NAME_KEY_SIZE])
+static int start_draft(const struct folder *folder, char key[OS_NAME_KEY_SIZE])
 {
     struct path path;
     struct stat status;
@@ -332,8 +326,7 @@ static int start_draft(const struct path *folder, char key[OS_NAME_KEY_SIZE])
     for (int i = 0; i < DRAFT_ATTEMPTS; i++) {
         if (!mmap_names_draw_key(key))
             return -1;
-        if (path_in(&path, folder, 't', key) != 0)
-            break;
+        path_in(&path, folder, 't', key);
         int fd = mmap_posix_open(path.text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0 && errno != EEXIST)
             return -1;
@@ -356,7 +349,8 @@ static mode_t mode_of(unsigned mode)
 
 int mmap_names_create(struct os_object *object, unsigned mode)
 {
-    struct path folder, path;
+    struct folder folder;
+    struct path path;
     struct os_name name = { .mode = mode_of(mode) };
     char shm[sizeof "/mr" + OS_NAME_KEY_SIZE];
     int err = make_folder(&folder);
@@ -371,8 +365,8 @@ int mmap_names_create(struct os_object *object, unsigned mode)
     int fd = shm_open(shm, O_RDWR | O_CREAT | O_EXCL, name.mode & 0700);
     if (fd < 0) {
         err = errno == ENOSYS ? MMAP_UNSUPPORTED : mmap_posix_error_of(errno);
-        if (path_in(&path, &folder, 't', name.key) == 0)
-            unlink(path.text);
+        path_in(&path, &folder, 't', name.key);
+        unlink(path.text);
         close(name.draft);
         return err;
     }
@@ -401,17 +395,16 @@ static int write_draft(const struct os_object *object, const char *tagname)
 
 int mmap_os_publish(struct os_object *object, const struct mmap_file *file)
 {
-    struct path folder, draft, path;
+    struct folder folder;
+    struct path draft, path;
     int err = use_folder(&folder);
 
-    if (err == 0)
-        err = entry_path(&path, &folder, file->tagname);
-    if (err == 0)
-        err = path_in(&draft, &folder, 't', object->name.key);
     if (err == 0)
         err = write_draft(object, file->tagname);
     if (err != 0)
         return err;
+    entry_path(&path, &folder, file->tagname);
+    path_in(&draft, &folder, 't', object->name.key);
     if (link(draft.text, path.text) != 0)
         return mmap_posix_error_of(errno);
     unlink(draft.text);
@@ -457,14 +450,15 @@ static int open_object(struct os_object *object, const struct entry *entry, unsi
 int mmap_names_open(struct os_object *object, const char *tagname, unsigned access, unsigned flags,
                     unsigned mode)
 {
-    struct path folder, path;
+    struct folder folder;
+    struct path path;
     struct entry entry;
     int err = use_folder(&folder);
 
-    if (err == 0)
-        err = entry_path(&path, &folder, tagname);
-    if (err == 0)
-        err = read_entry(path.text, &entry);
+    if (err != 0)
+        return err;
+    entry_path(&path, &folder, tagname);
+    err = read_entry(path.text, &entry);
     if (err == 0)
         err = check_entry(&entry, tagname, flags, mode);
     if (err != 0)
@@ -480,7 +474,7 @@ int mmap_names_open(struct os_object *object, const char *tagname, unsigned acce
 
 int mmap_os_unlink(const char *tagname)
 {
-    struct path folder;
+    struct folder folder;
     int err = use_folder(&folder);
 
     if (err == 0)
@@ -492,11 +486,14 @@ int mmap_os_unlink(const char *tagname)
 
 void mmap_os_close(struct os_object *object)
 {
-    struct path folder, path;
+    struct folder folder;
+    struct path path;
 
     if (object->created && object->name.key[0] != '\0' && object->name.draft >= 0) {
-        if (use_folder(&folder) == 0 && path_in(&path, &folder, 't', object->name.key) == 0)
+        if (use_folder(&folder) == 0) {
+            path_in(&path, &folder, 't', object->name.key);
             remove_draft(&path, object->name.key);
+        }
         close(object->name.draft);
         object->name.draft = -1;
     }

@@ -1,23 +1,24 @@
 #!/bin/sh
 # wine.sh FOLDER PROGRAM [ARGUMENT...]: run a program of 64-bit Windows. Wine keeps its registry and
 # its drives in FOLDER, which is made by whoever comes first.
+#
+# Wine has a server and services, which it starts with the first program, and ends some time after
+# the last one. They would keep that program's output open, and who waits for its end would wait for
+# theirs: so they are started apart.
 set -eu
 
 WINEPREFIX=$1
 WINEDEBUG=-all
 WINEDLLOVERRIDES='mscoree=;mshtml='
 export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
-wine=/usr/lib/wine/wine64
+folder=/usr/lib/wine
 shift
 
-if [ ! -e "$WINEPREFIX/ready" ]; then
-    mkdir -p "$WINEPREFIX"
-    (
-        flock 9
-        if [ ! -e "$WINEPREFIX/ready" ]; then
-            "$wine" wineboot -i >"$WINEPREFIX.log" 2>&1
-            touch "$WINEPREFIX/ready"
-        fi
-    ) 9>"$WINEPREFIX.lock"
-fi
-exec "$wine" "$@"
+mkdir -p "$WINEPREFIX"
+(
+    flock 9
+    if "$folder/wineserver64" -p60 </dev/null 9>&-; then # there was none
+        "$folder/wine64" wineboot </dev/null 9>&-
+    fi
+) >"$WINEPREFIX.log" 2>&1 9>"$WINEPREFIX.lock"
+exec "$folder/wine64" "$@"

@@ -6,7 +6,8 @@
  * The words are structs with one member, so that a plain access by mistake does not compile, and
  * their layout is the same in C and in C++ and on 32 and 64 bits: they are part of the format of
  * shared rings. <stdatomic.h> promises neither, and C++17 does not have it; the accessors use the
- * compiler's builtins, which give the C11 memory model.
+ * compiler's builtins, which give the C11 memory model. Microsoft's compiler has none: see
+ * atomic_msvc.h.
  *
  *   thread    any; wait-free on every processor that mring supports, the 32-bit ones included
  */
@@ -15,7 +16,16 @@
 
 #include <mring/base.h>
 
+#if defined(_MSC_VER)
+#include <mring/atomic_msvc.h>
+#else
+
 MRING_BEGIN_DECLS
+
+/* Where words of 64 bits need a lock, that of a library's would be another one in each process. */
+#if !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#error "mring needs lock-free atomics of 64 bits (32-bit x86: -march=i586 or later; ARM: ARMv7)"
+#endif
 
 typedef struct {
     MRING_ALIGNAS(8) uint64_t value;
@@ -172,11 +182,14 @@ MRING_INTERNAL void mring_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
-#elif defined(__aarch64__) || defined(__arm__)
+#elif defined(__aarch64__) || (defined(__ARM_ARCH) && __ARM_ARCH >= 7)
     __asm__ __volatile__("yield");
+#elif defined(__riscv)
+    __asm__ __volatile__(".insn i 0x0f, 0, x0, x0, 0x010"); /* pause, or nothing */
 #endif
 }
 
 MRING_END_DECLS
 
+#endif
 #endif

@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if defined(_MSC_VER)
+#include <intrin.h>
+#endif
 
 /* The library hides every symbol by default; MRING_API marks those that it exports. */
 #if defined(_WIN32)
@@ -35,15 +38,28 @@
  * What is optimized inlines all of them, and what is not calls all of them: so the checks of debug
  * builds (struct mring_guard) see either every call of a program or none.
  */
-#ifdef __OPTIMIZE__
+#if defined(_MSC_VER)
+#if defined(_DEBUG)
+#define MRING_INLINE MRING_API inline
+#else
+#define MRING_INLINE MRING_API __forceinline
+#endif
+#define MRING_INTERNAL __forceinline
+#else
+#if defined(__OPTIMIZE__)
 #define MRING_INLINE MRING_API inline __attribute__((always_inline))
 #else
 #define MRING_INLINE MRING_API inline
 #endif
 #define MRING_INTERNAL inline __attribute__((always_inline))
+#endif
 
 /* A condition that holds nearly always. */
+#if defined(_MSC_VER)
+#define MRING_LIKELY(condition) (condition)
+#else
 #define MRING_LIKELY(condition) __builtin_expect_with_probability((condition), 1, 0.999)
+#endif
 
 #ifdef __cplusplus
 #define MRING_BEGIN_DECLS                       extern "C" {
@@ -76,10 +92,17 @@ MRING_BEGIN_DECLS
  *
  *   thread    any; wait-free
  */
+#if defined(_MSC_VER)
+MRING_INLINE void mring_alias_barrier(void)
+{
+    _ReadWriteBarrier();
+}
+#else
 MRING_INLINE void mring_alias_barrier(void)
 {
     __asm__ __volatile__("" ::: "memory");
 }
+#endif
 
 MRING_END_DECLS
 

@@ -16,7 +16,7 @@ trap 'rm -rf "$planted"' EXIT
 # compiles FOLDER HEADER: in both languages
 compiles() {
     lines=$(printf '#include <%s>\n#include <%s>\n' "$2" "$2")
-    warnings='-Wall -Wextra -Wpedantic -Wundef -Wshadow -Wconversion -Werror'
+    warnings='-pedantic-errors -Wall -Wextra -Wpedantic -Wundef -Wshadow -Wconversion -Werror'
     # shellcheck disable=SC2086  # warnings are words
     echo "$lines" | $cc -std=c11 $warnings -Wstrict-prototypes -Wmissing-prototypes \
         -I "$1" -fsyntax-only -x c - &&

@@ -55,7 +55,8 @@ arrows_of() {
     below_ring='mring/(mmap|wait|atomic|base)\.h'
     case $1 in
     include/mring/base.h) echo 'none' ;;
-    include/mring/atomic.h | include/mring/mmap.h) echo 'mring/base\.h' ;;
+    include/mring/atomic.h) echo 'mring/(atomic_msvc|base)\.h' ;;
+    include/mring/atomic_msvc.h | include/mring/mmap.h) echo 'mring/base\.h' ;;
     include/mring/wait.h) echo 'mring/(atomic|base)\.h' ;;
     include/mring/ring.h) echo "$below_ring" ;;
     include/mring/spsc.h | include/mring/mpmc.h) echo "mring/ring\\.h|$below_ring" ;;

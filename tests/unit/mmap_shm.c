@@ -105,7 +105,7 @@ static void share(void)
 
 static const char *folder_path(void)
 {
-    static struct path folder;
+    static struct folder folder;
 
     cr_assert(find_folder(folder.text, sizeof folder.text));
     return folder.text;
@@ -273,13 +273,14 @@ Test(mmap_shm, tells_names_of_the_same_hash_apart)
 {
     struct mmap map = { 0 };
     const char *one = support_tagname("one"), *two = support_tagname("two");
-    struct path folder, from, to;
+    struct folder folder;
+    struct path from, to;
     share();
 
     cr_assert_eq(use_name(&map, one, 0), 0);
     cr_assert_eq(use_folder(&folder), 0);
-    cr_assert_eq(entry_path(&from, &folder, one), 0);
-    cr_assert_eq(entry_path(&to, &folder, two), 0);
+    entry_path(&from, &folder, one);
+    entry_path(&to, &folder, two);
     cr_assert_eq(rename(from.text, to.text), 0);
 
     struct mmap other = { 0 };
@@ -299,11 +300,12 @@ Test(mmap_shm, denies_what_is_no_entry_and_a_folder_that_others_may_enter)
 {
     struct mmap map = { 0 };
     const char *tagname = support_tagname("name");
-    struct path folder, path;
+    struct folder folder;
+    struct path path;
     share();
 
     cr_assert_eq(make_folder(&folder), 0);
-    cr_assert_eq(entry_path(&path, &folder, tagname), 0);
+    entry_path(&path, &folder, tagname);
     support_write_file(path.text, sizeof(struct entry));
     cr_expect_eq(use_name(&map, tagname, 0), MMAP_ACCESS_DENIED);
     cr_expect_eq(mmap_unlink(tagname), MMAP_ACCESS_DENIED);

@@ -102,7 +102,7 @@ const char *support_difference(void);
 
 /*
  * Run `body` in a forked child. NULL when it returned NULL, else the text that it returned, or
- * "signal N" when it was killed by one. A child that hangs is killed after 30 seconds.
+ * "signal N" when it was killed by one. A child that hangs is killed after 120 seconds.
  */
 typedef const char *support_body(void *context);
 const char *support_child(support_body *body, void *context);

@@ -213,8 +213,8 @@ bool support_limit_addresses(void)
 }
 
 /*
- * Left out is what changes by itself: heap, stack, and what a sanitizer allocates. Neighbours of one kind count as one mapping, since the
- * kernel joins them when it can.
+ * Left out is what changes by itself: heap, stack, and what a sanitizer allocates. Neighbours of
+ * one kind count as one mapping, since the kernel joins them when it can.
  */
 void support_list_maps(char *list, size_t size)
 {
@@ -288,7 +288,7 @@ const char *support_child(support_body *body, void *context)
         signal(SIGXFSZ, SIG_DFL);
         signal(SIGALRM, SIG_DFL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        alarm(30);
+        alarm(120);
         const char *failure = body(context);
         if (failure != NULL)
             snprintf(shared, sizeof result, "%s", failure);

@@ -13,6 +13,7 @@
 #undef read
 #undef write
 #undef close
+#undef signal
 
 /* ---- eventfds -------------------------------------------------------------------------------- */
 
@@ -250,4 +251,45 @@ long syscall(long number, ...)
     if (number != SYS_gettid)
         windows_lacks("syscall()");
     return (long)GetCurrentThreadId();
+}
+
+/* ---- alarms ---------------------------------------------------------------------------------- */
+
+static windows_handler *alarm_handler = SIG_DFL;
+
+windows_handler *windows_signal(int number, windows_handler *handler)
+{
+    if (number == SIGSEGV || number == SIGABRT || number == SIGFPE)
+        return signal(number, handler);
+    if (number == SIGPIPE && handler == SIG_IGN)
+        return SIG_DFL; /* there is none to ignore */
+    if (number != SIGALRM)
+        windows_lacks("such a signal");
+    windows_handler *before = alarm_handler;
+    alarm_handler = handler;
+    return before;
+}
+
+static void CALLBACK ring_alarm(void *unused, BOOLEAN timed_out)
+{
+    (void)unused;
+    (void)timed_out;
+    if (alarm_handler == SIG_DFL)
+        ExitProcess(128 + SIGALRM);
+    if (alarm_handler != SIG_IGN)
+        alarm_handler(SIGALRM);
+}
+
+/* In the place of the one before. What was left of that is not told. */
+unsigned windows_alarm(unsigned seconds)
+{
+    static HANDLE timer;
+
+    if (timer != NULL)
+        DeleteTimerQueueTimer(NULL, timer, INVALID_HANDLE_VALUE);
+    timer = NULL;
+    if (seconds > 0 && !CreateTimerQueueTimer(&timer, NULL, ring_alarm, NULL, seconds * 1000, 0,
+                                              WT_EXECUTEONLYONCE))
+        abort();
+    return 0;
 }

@@ -244,7 +244,6 @@ LACKS_(int, kill, pid_t process, int signal)
 LACKS_(uid_t, geteuid, void)
 LACKS_(uid_t, getuid, void)
 LACKS_(gid_t, getegid, void)
-LACKS_(unsigned, alarm, unsigned seconds)
 LACKS_(int, pause, void)
 LACKS_(int, mount, const char *source, const char *target, const char *type, unsigned long flags,
        const void *data)
@@ -253,6 +252,13 @@ LACKS_(int, unshare, int flags)
 #define CLONE_NEWUSER 0x10000000
 
 /* ---- signals --------------------------------------------------------------------------------- */
+
+/* An alarm comes in a thread of its own. It is the only signal that is sent to a whole process. */
+typedef void windows_handler(int number);
+windows_handler *windows_signal(int number, windows_handler *handler);
+#define signal(number, handler) windows_signal(number, handler)
+unsigned windows_alarm(unsigned seconds);
+#define alarm(seconds) windows_alarm(seconds)
 
 #define SIGHUP      1
 #define SIGKILL     9
