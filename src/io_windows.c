@@ -10,6 +10,8 @@
 
 #include <mswsock.h>
 
+#include "handle_windows.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <io.h>
@@ -21,63 +23,26 @@
 
 /* ---- descriptors of the C runtime ------------------------------------------------------------ */
 
-/* What is no descriptor ends the process, if nobody says that it shall be an error. */
-#if defined(_UCRT) || defined(_MSC_VER)
-typedef _invalid_parameter_handler handler;
-
-static void report_only(const wchar_t *expression, const wchar_t *function, const wchar_t *file,
-                        unsigned line, uintptr_t reserved)
-{
-    (void)expression;
-    (void)function;
-    (void)file;
-    (void)line;
-    (void)reserved;
-}
-
-static handler begin_call(void)
-{
-    return _set_thread_local_invalid_parameter_handler(report_only);
-}
-
-static void end_call(handler previous)
-{
-    _set_thread_local_invalid_parameter_handler(previous);
-}
-#else
-typedef int handler; /* the older runtime returns an error */
-
-static handler begin_call(void)
-{
-    return 0;
-}
-
-static void end_call(handler previous)
-{
-    (void)previous;
-}
-#endif
-
 /* A ring has bytes and no lines: the descriptor gives them as they are, from now on. */
 static int read_once(int fd, void *bytes, size_t size)
 {
-    handler previous = begin_call();
+    mring_crt_handler previous = mring_begin_crt_call();
 
     _doserrno = 0;
     int moved = _setmode(fd, _O_BINARY) < 0 ? -1 : _read(fd, bytes, (unsigned)size);
 
-    end_call(previous);
+    mring_end_crt_call(previous);
     return moved;
 }
 
 static int write_once(int fd, const void *bytes, size_t size)
 {
-    handler previous = begin_call();
+    mring_crt_handler previous = mring_begin_crt_call();
 
     _doserrno = 0;
     int moved = _setmode(fd, _O_BINARY) < 0 ? -1 : _write(fd, bytes, (unsigned)size);
 
-    end_call(previous);
+    mring_end_crt_call(previous);
     return moved;
 }
 
@@ -130,9 +95,11 @@ static int input_of_socket(const struct io *io, void *bytes, size_t size, size_t
 {
     int moved = recv(socket_of(io), bytes, (int)size, io->flags);
 
-    if (moved < 0)
+    if (moved < 0 && WSAGetLastError() != WSAEMSGSIZE)
         return error_of_socket();
-    *count = (size_t)moved;
+
+    /* A datagram that is longer is cut, as on other systems; only here that is an error. */
+    *count = moved < 0 ? size : (size_t)moved;
     return 0;
 }
 
@@ -177,28 +144,34 @@ struct event_information {
 #define STATUS_IS_NO_EVENT  ((LONG)0xc0000024)
 #define STATUS_IS_NO_HANDLE ((LONG)0xc0000008)
 
-typedef LONG WINAPI query_event(HANDLE event, int what, void *result, ULONG size, ULONG *written);
+typedef LONG(WINAPI *query_event)(HANDLE event, int what, void *result, ULONG size, ULONG *written);
 
-static query_event *find_query(void)
+static query_event find_query(void)
 {
-    FARPROC found = GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQueryEvent");
-    query_event *query;
+    HMODULE library = GetModuleHandleW(L"ntdll.dll");
 
-    memcpy(&query, &found, sizeof query); /* no cast leads from one kind of function to another */
-    return query;
+    return library == NULL ? NULL
+                           : (query_event)(void (*)(void))GetProcAddress(library, "NtQueryEvent");
 }
 
-/* An event that resets itself would be taken away from the poll loop by whoever looks first. */
+/*
+ * An event that resets itself would be taken away from the poll loop by whoever looks first, and
+ * one that may not be set would let it sleep.
+ */
 int mring_io_check_signal(int fd)
 {
+    HANDLE event = (HANDLE)(intptr_t)fd;
     struct event_information information = { 0 };
-    LONG status = find_query()((HANDLE)(intptr_t)fd, 0, &information, sizeof information, NULL);
+    query_event query = find_query();
 
+    if (query == NULL)
+        return ERROR_PROC_NOT_FOUND;
+    LONG status = query(event, 0, &information, sizeof information, NULL);
     if (status == STATUS_IS_NO_HANDLE)
         return ERROR_INVALID_HANDLE;
     if (status == STATUS_IS_NO_EVENT)
         return MMAP_INVALID_ARG;
-    if (status != 0)
+    if (status != 0 || !(mring_granted_access(event) & EVENT_MODIFY_STATE))
         return ERROR_ACCESS_DENIED;
     return information.type == 0 ? 0 : MMAP_INVALID_ARG;
 }

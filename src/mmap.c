@@ -330,6 +330,16 @@ static int reserve_range(struct mmap *map, const struct request *request, uint64
     return err;
 }
 
+/* A piece is not ours any more: what is before it is all that is left of the range. */
+static void lose_range(struct mmap *map, unsigned char *piece, uint64_t length)
+{
+    uint64_t start = (uint64_t)(piece - (unsigned char *)map->base), end = start + length;
+
+    if (end < map->length)
+        mmap_os_abandon(piece + length, map->length - end);
+    map->length = start;
+}
+
 /*
  * Fill the range with pieces of an object, or of anonymous memory when `object` is NULL. The lead
  * and the first copy are neighbours in the object too. On failure the range is still held, and may
@@ -351,7 +361,7 @@ static int map_pieces(struct mmap *map, const struct request *request,
                               request->access);
     }
     if (err == OS_RANGE_LOST)
-        map->length = (uint64_t)(piece - (unsigned char *)map->base);
+        lose_range(map, piece, piece == map->base ? request->lead_size + length : length);
     return err;
 }
 
@@ -413,11 +423,10 @@ static int fill_anonymous(struct mmap *map, const struct request *request, uint6
     map->huge = err == 0;
     if (err == 0 || require || err == OS_RANGE_LOST)
         return err;
-    if (mmap_os_clear(map->base, map->length) == OS_RANGE_LOST) {
+    err = mmap_os_clear(map->base, map->length);
+    if (err == OS_RANGE_LOST)
         map->length = 0;
-        return OS_RANGE_LOST;
-    }
-    return fill_with_pages(map, request, length);
+    return err != 0 ? err : fill_with_pages(map, request, length);
 }
 
 /* Take a range and fill it, with an object or with anonymous memory; on failure nothing is mapped.

@@ -28,6 +28,8 @@ kern_return_t mach_vm_remap(vm_map_t target, mach_vm_address_t *address, mach_vm
                             mach_vm_offset_t mask, int flags, vm_map_t source_task,
                             mach_vm_address_t source, boolean_t copy, vm_prot_t *protection,
                             vm_prot_t *most, vm_inherit_t inheritance);
+kern_return_t mach_vm_copy(vm_map_t target, mach_vm_address_t source, mach_vm_size_t size,
+                           mach_vm_address_t to);
 kern_return_t mach_vm_deallocate(vm_map_t target, mach_vm_address_t address, mach_vm_size_t size);
 #endif
 
@@ -38,7 +40,7 @@ kern_return_t mach_vm_deallocate(vm_map_t target, mach_vm_address_t address, mac
 
 int mmap_system_map_error(int code)
 {
-    return code == EAGAIN ? MMAP_OUT_OF_MEM : mmap_posix_error_of(code);
+    return mmap_posix_map_error(code);
 }
 
 /* Codes of Mach are numbers of their own, which would look like those of errno. */
@@ -117,9 +119,8 @@ int mmap_system_grow(const struct os_object *object, uint64_t old_size, uint64_t
         return mmap_posix_error_of(code);
     int err = mmap_posix_truncate(fd, new_size);
 
-    /* What was reserved behind the end goes back. */
     if (err != 0)
-        mmap_posix_truncate(fd, old_size);
+        mmap_posix_cut_back(fd, old_size, old_size);
     return err;
 }
 
@@ -140,16 +141,42 @@ int mmap_system_reserve_at(void **base, void *addr, size_t length)
     return 0;
 }
 
+/*
+ * The system maps shared memory neither privately nor to be executed. A copy is made of it instead,
+ * of which the system only makes the pages that are written to, on either side.
+ */
+static int map_copy(void **base, void *at, const struct os_object *object, uint64_t offset,
+                    uint64_t length)
+{
+    void *source = mmap_posix_map(NULL, object, offset, length, MMAP_READ, 0);
+
+    if (source == NULL)
+        return mmap_system_map_error(errno);
+    void *copy = mmap_posix_map(at, NULL, 0, length, MMAP_COPY, at != NULL ? MAP_FIXED : 0);
+    int err =
+        copy == NULL
+            ? mmap_system_map_error(errno)
+            : mach_error_of(mach_vm_copy(mach_task_self(), (mach_vm_address_t)(uintptr_t)source,
+                                         length, (mach_vm_address_t)(uintptr_t)copy));
+    munmap(source, (size_t)length);
+    if (err == 0 && base != NULL)
+        *base = copy;
+    else if (err != 0 && copy != NULL && at == NULL)
+        munmap(copy, (size_t)length);
+    return err;
+}
+
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access)
 {
-    bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
-    int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANON : 0) |
-                (at != NULL ? MAP_FIXED : 0);
-    void *start = mmap(at, (size_t)length, mmap_posix_protection(access), flags,
-                       object == NULL ? -1 : (int)object->handle, (off_t)offset);
+    bool is_name = object != NULL && object->name.key[0] != '\0';
 
-    if (start == MAP_FAILED)
+    if (is_name && (access & MMAP_EXEC))
+        return MMAP_UNSUPPORTED;
+    if (is_name && (access & MMAP_COPY))
+        return map_copy(base, at, object, offset, length);
+    void *start = mmap_posix_map(at, object, offset, length, access, at != NULL ? MAP_FIXED : 0);
+    if (start == NULL)
         return mmap_system_map_error(errno);
     if (base != NULL)
         *base = start;
@@ -178,9 +205,13 @@ int mmap_os_alias(void *from, void *to, uint64_t length)
     return MMAP_UNSUPPORTED;
 }
 
-/* Locking a page takes it, for writing too where that is allowed, and fails where touching it would
-   be a signal. Locks nest here, so that of MMAP_LOCK stays. */
-static int prefault(unsigned char *bytes, size_t length)
+/*
+ * Locking a page takes it, for writing too where that is allowed, and fails where touching it would
+ * be a signal: a hole in a file for which there is no room, or the end of a file that somebody has
+ * cut. Locks nest here, so that of MMAP_LOCK stays. Without the right to lock so much, pages are
+ * touched.
+ */
+static int prefault(unsigned char *bytes, size_t length, unsigned access)
 {
     for (size_t i = 0; i < length; i += PREFAULT_STEP) {
         size_t step = length - i < PREFAULT_STEP ? length - i : PREFAULT_STEP;
@@ -188,19 +219,18 @@ static int prefault(unsigned char *bytes, size_t length)
         if (mlock(bytes + i, step) == 0)
             munlock(bytes + i, step);
         else if (errno == EAGAIN || errno == EPERM)
-            mmap_posix_touch(bytes + i, step); /* the limit on locked memory */
+            mmap_posix_take(bytes + i, step, access);
         else
-            return mmap_system_map_error(errno);
+            return errno == ENOMEM ? MMAP_DISK_FULL : mmap_system_map_error(errno);
     }
     return 0;
 }
 
 int mmap_system_advise(void *addr, size_t length, enum os_advice advice, unsigned access)
 {
-    (void)access;
     switch (advice) {
     case OS_PREFAULT:
-        return prefault(addr, length);
+        return prefault(addr, length, access);
     case OS_DONTFORK:
         return minherit(addr, length, VM_INHERIT_NONE) == 0 ? 0 : mmap_system_map_error(errno);
     case OS_NODUMP: /* the system has nothing of the kind */

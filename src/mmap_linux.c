@@ -99,9 +99,7 @@ int mmap_system_map_error(int code)
 {
     if (code == ENOMEM && at_map_limit())
         return MMAP_MAP_LIMIT;
-    if (code == EAGAIN)
-        return MMAP_OUT_OF_MEM;
-    return mmap_posix_error_of(code);
+    return mmap_posix_map_error(code);
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -405,19 +403,15 @@ static int move(void *from, void *to, size_t length)
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access)
 {
-    bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
-    int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0);
-    int fd = object == NULL ? -1 : (int)object->handle;
-
     if (offset > OFFSET_MAX)
         return MMAP_OUT_OF_MEM;
 
     /* Older kernels don't move huge pages. They were reserved, so there is the memory. */
     bool fixed = at != NULL && object != NULL && object->huge;
-    void *start = mmap(fixed ? at : NULL, (size_t)length, mmap_posix_protection(access),
-                       flags | (fixed ? MAP_FIXED : 0), fd, (off_t)offset);
+    void *start =
+        mmap_posix_map(fixed ? at : NULL, object, offset, length, access, fixed ? MAP_FIXED : 0);
 
-    if (start == MAP_FAILED)
+    if (start == NULL)
         return mmap_system_map_error(errno);
     if (at != NULL && !fixed)
         return move(start, at, (size_t)length);

@@ -46,7 +46,8 @@ struct os_object {
 /*
  * Not an error that a caller of the library sees: others have taken addresses of our range, which
  * can happen where a reservation has to be given up before something is mapped there. Of the range,
- * what lies before the piece to be mapped is still ours, and the rest is not.
+ * what lies before the piece to be mapped is still ours, and the piece is not; what is behind it is
+ * for mmap_os_abandon().
  */
 #define OS_RANGE_LOST INT_MIN
 
@@ -105,7 +106,9 @@ int mmap_os_size(const struct os_object *object, uint64_t *size);
 
 /*
  * Set the size: larger reserves blocks, smaller cuts. Nobody sees a new size before all blocks are
- * there.
+ * there. That takes blocks behind the end of a file, which Linux and macOS can reserve: elsewhere
+ * the size grows while they are reserved, and is cut back if they are not to be had. Where a file
+ * system, or shared memory, has no way to reserve any, just the size is set.
  *   errors  disk_full, file_too_big
  */
 int mmap_os_resize(struct os_object *object, uint64_t old_size, uint64_t new_size);
@@ -121,14 +124,20 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
  * Map `length` bytes of an object, or anonymous memory when `object` is NULL, at `at`, which lies
  * in our own reservation and is replaced. With `at` NULL: anywhere, and *base says where.
  * On failure the reservation is whole, whatever the system does to a range that it replaces; but
- * OS_RANGE_LOST says that from `at` on nothing is ours.
+ * OS_RANGE_LOST says that the piece is not ours any more.
  */
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access);
 
 /*
- * Get ready to fill a reservation in another way, after pieces of it were mapped.
- *   errors  OS_RANGE_LOST: nothing of it is ours
+ * After OS_RANGE_LOST from mmap_os_map(): release what is behind the piece that was lost, if that
+ * is still ours on this system.
+ */
+void mmap_os_abandon(void *base, uint64_t length);
+
+/*
+ * Get ready to fill a reservation in another way, after pieces of it may have been mapped.
+ *   errors  OS_RANGE_LOST: nothing of it is ours. Any other: all of it is still ours, as it was.
  */
 int mmap_os_clear(void *base, uint64_t length);
 

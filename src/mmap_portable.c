@@ -40,7 +40,7 @@
 
 int mmap_system_map_error(int code)
 {
-    return code == EAGAIN ? MMAP_OUT_OF_MEM : mmap_posix_error_of(code);
+    return mmap_posix_map_error(code);
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -73,7 +73,10 @@ bool mmap_system_is_mappable(int fd)
     return true;
 }
 
-/* An object without a name, or with one that nobody knows and that is gone at once. */
+/*
+ * An object without a name; or with one that nobody knows and that is gone at once. Who is killed
+ * between these two calls leaves an empty object until the machine restarts.
+ */
 #if defined(SHM_ANON)
 static int create_unnamed(void)
 {
@@ -138,7 +141,7 @@ int mmap_system_grow(const struct os_object *object, uint64_t old_size, uint64_t
         return 0;
     if (cannot_reserve(code))
         return mmap_posix_truncate(fd, new_size);
-    mmap_posix_truncate(fd, old_size);
+    mmap_posix_cut_back(fd, old_size, new_size);
     return mmap_posix_error_of(code);
 }
 
@@ -159,25 +162,37 @@ int mmap_system_reserve_at(void **base, void *addr, size_t length)
     return 0;
 }
 
+/* Whether the system would map this at all. */
+static int rehearse(const struct os_object *object, uint64_t offset, uint64_t length,
+                    unsigned access)
+{
+    void *start = mmap_posix_map(NULL, object, offset, length, access, 0);
+
+    if (start == NULL)
+        return mmap_system_map_error(errno);
+    munmap(start, (size_t)length);
+    return 0;
+}
+
 /*
- * MAP_FIXED replaces our own reservation in one step. When it fails it may leave a hole, which is
- * filled again; there is no way to do that in one step, too.
+ * MAP_FIXED replaces our own reservation in one step. But when it fails it may leave a hole, which
+ * another thread may get, and nothing tells that from a reservation that was left alone. So first
+ * see that it won't fail. If it does all the same, the hole is reserved again; where that fails,
+ * too, the piece is not ours any more as far as we know.
  */
 int mmap_os_map(void **base, void *at, const struct os_object *object, uint64_t offset,
                 uint64_t length, unsigned access)
 {
-    bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
-    int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANON : 0) |
-                (at != NULL ? MAP_FIXED : 0);
-    void *start = mmap(at, (size_t)length, mmap_posix_protection(access), flags,
-                       object == NULL ? -1 : (int)object->handle, (off_t)offset);
+    void *hole;
+    int err = at == NULL ? 0 : rehearse(object, offset, length, access);
 
-    if (start == MAP_FAILED) {
-        int err = mmap_system_map_error(errno);
-        void *hole;
-        if (at != NULL)
-            mmap_system_reserve_at(&hole, at, (size_t)length);
+    if (err != 0)
         return err;
+    void *start = mmap_posix_map(at, object, offset, length, access, at != NULL ? MAP_FIXED : 0);
+    if (start == NULL) {
+        err = mmap_system_map_error(errno);
+        return at == NULL || mmap_system_reserve_at(&hole, at, (size_t)length) == 0 ? err
+                                                                                    : OS_RANGE_LOST;
     }
     if (base != NULL)
         *base = start;
@@ -217,10 +232,9 @@ int mmap_system_advise(void *addr, size_t length, enum os_advice advice, unsigne
 {
     int result;
 
-    (void)access;
     switch (advice) {
     case OS_PREFAULT:
-        mmap_posix_touch(addr, length);
+        mmap_posix_take(addr, length, access);
         return 0;
     case OS_DONTFORK:
         result = dont_fork(addr, length);

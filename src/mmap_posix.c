@@ -270,6 +270,15 @@ int mmap_posix_truncate(int fd, uint64_t size)
     return result == 0 ? 0 : mmap_posix_error_of(errno);
 }
 
+void mmap_posix_cut_back(int fd, uint64_t old_size, uint64_t new_size)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) == 0 && (uint64_t)status.st_size >= old_size &&
+        (uint64_t)status.st_size <= new_size)
+        mmap_posix_truncate(fd, old_size);
+}
+
 bool mmap_posix_over_limit(uint64_t size)
 {
     struct rlimit limit;
@@ -295,6 +304,22 @@ int mmap_posix_protection(unsigned access)
 {
     return PROT_READ | (access & (MMAP_WRITE | MMAP_COPY) ? PROT_WRITE : 0) |
            (access & MMAP_EXEC ? PROT_EXEC : 0);
+}
+
+void *mmap_posix_map(void *at, const struct os_object *object, uint64_t offset, uint64_t length,
+                     unsigned access, int more_flags)
+{
+    bool is_private = (access & MMAP_COPY) || (object == NULL && !(access & MMAP_WRITE));
+    int flags = (is_private ? MAP_PRIVATE : MAP_SHARED) | (object == NULL ? MAP_ANONYMOUS : 0);
+    void *start = mmap(at, (size_t)length, mmap_posix_protection(access), flags | more_flags,
+                       object == NULL ? -1 : fd_of(object), (off_t)offset);
+
+    return start == MAP_FAILED ? NULL : start;
+}
+
+int mmap_posix_map_error(int code)
+{
+    return code == EAGAIN ? MMAP_OUT_OF_MEM : mmap_posix_error_of(code);
 }
 
 /*
@@ -345,10 +370,29 @@ int mmap_os_release(void *base, uint64_t length)
     return munmap(base, (size_t)length) == 0 ? 0 : mmap_system_map_error(errno);
 }
 
+void mmap_os_abandon(void *base, uint64_t length)
+{
+    munmap(base, (size_t)length);
+}
+
 void mmap_posix_touch(const volatile unsigned char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i += (size_t)mmap_os_page_size())
         (void)bytes[i];
+}
+
+/* Adding nothing is a write that loses nobody else's. That it is nothing is kept from the compiler,
+   which might leave a write out that changes nothing. */
+void mmap_posix_take(void *bytes, size_t length, unsigned access)
+{
+    volatile uint32_t nothing = 0;
+
+    if (!(access & (MMAP_WRITE | MMAP_COPY))) {
+        mmap_posix_touch(bytes, length);
+        return;
+    }
+    for (size_t i = 0; i < length; i += (size_t)mmap_os_page_size())
+        *(volatile _Atomic uint32_t *)((unsigned char *)bytes + i) += nothing;
 }
 
 /* Every way in which the limit on locked memory shows is the same to the caller. */
@@ -401,15 +445,38 @@ void mmap_os_drop(void *kept[2])
     kept[0] = NULL;
 }
 
-/* A file system that knows no such call, such as one of another machine, may know fsync(). */
+/* What is said by file systems that know no such call, such as those of other machines. */
+static bool lacks_full_sync(int code)
+{
+    return code == ENOTSUP || code == EOPNOTSUPP || code == ENOTTY || code == EINVAL ||
+           code == ENODEV;
+}
+
+/* Without it there may be fsync(), which is as good there. Returns a code of errno. */
+static int synchronize_drive(int fd)
+{
+    int result;
+
+    do {
+        result = fcntl(fd, F_FULLFSYNC);
+    } while (result == -1 && errno == EINTR);
+    if (result != -1)
+        return 0;
+    if (!lacks_full_sync(errno))
+        return errno;
+    do {
+        result = fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
 int mmap_os_flush(void *const kept[2], void *addr, uint64_t length, bool async)
 {
     int err = synchronize(addr, length, async);
 
     if (err != 0 || async || kept[0] == NULL)
         return err;
-    int fd = (int)((intptr_t)kept[0] - 1);
-    return fcntl(fd, F_FULLFSYNC) != -1 || fsync(fd) == 0 ? 0 : mmap_posix_error_of(errno);
+    return mmap_posix_error_of(synchronize_drive((int)((intptr_t)kept[0] - 1)));
 }
 #else
 /* A mapping keeps its object by itself. */

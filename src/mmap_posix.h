@@ -41,14 +41,30 @@ int mmap_posix_resize(const struct os_object *object, uint64_t old_size, uint64_
 /* ftruncate(), repeated if a signal interrupts it. */
 int mmap_posix_truncate(int fd, uint64_t size);
 
+/*
+ * After growing a file has failed: give back the blocks that were reserved, and what was added; but
+ * not what somebody else has added meanwhile.
+ */
+void mmap_posix_cut_back(int fd, uint64_t old_size, uint64_t new_size);
+
 /* Beyond this limit on the size of files, a kernel does not return an error, it kills. */
 bool mmap_posix_over_limit(uint64_t size);
 
 /* The argument of mmap() for an access. */
 int mmap_posix_protection(unsigned access);
 
+/* mmap() with the flags that mmap_os_map() means, and more: NULL and errno. */
+void *mmap_posix_map(void *at, const struct os_object *object, uint64_t offset, uint64_t length,
+                     unsigned access, int more_flags);
+
+/* What a code of errno from a call on memory is called, if nothing else is known. */
+int mmap_posix_map_error(int code);
+
 /* Reading each page fills the page tables, which is most of the work of a prefault. */
 void mmap_posix_touch(const volatile unsigned char *bytes, size_t length);
+
+/* The same, and where the access allows it, by writing what is there: so pages are taken, too. */
+void mmap_posix_take(void *bytes, size_t length, unsigned access);
 
 /* ---- the system ------------------------------------------------------------------------------ */
 

@@ -16,7 +16,8 @@
  *
  *   complete   A draft is written after the object was sized and filled, and link() gives it the
  *              entry's name in one step, or fails since there is one. So whoever finds an entry
- *              finds all of it, and of two makers one wins.
+ *              finds all of it, and of two makers one wins. A file that is no entry is what a
+ *              crash of the machine has left of one, and goes as one whose object is gone.
  *   garbage    The draft is there before its object, and goes after it. The kernel frees the lock
  *              of a maker that dies. So a draft that can be locked, and is a draft still, has no
  *              maker any more, and with a single link it was not published: it and its object are
@@ -28,7 +29,10 @@
  *              that dies in between leaves an entry without an object, as a restart of the machine
  *              does, and who finds such an entry removes it.
  *
- * The lock is held for a few system calls and never while a caller's code runs.
+ * The removers' lock is held for a few system calls and never while a caller's code runs. It is a
+ * record lock, which a forked child does not inherit, so that it goes with the remover. Draft's are
+ * locks of flock(), which it does: garbage is then kept for as long as the child lives, or until it
+ * runs another program, and nobody waits for it.
  */
 #define _GNU_SOURCE       /* flock; systems without this macro show it anyway */
 #define _FILE_OFFSET_BITS 64
@@ -38,13 +42,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-/* "mringtag", and the layout below. */
+/* "mringtag" and a number. Another layout needs another letter in front of the files' names, too: a
+   file with this one that has another number is taken for garbage. */
 #define ENTRY_MAGIC UINT64_C(0x016761746e69726d)
 
 struct entry {
@@ -55,8 +63,15 @@ struct entry {
     char tagname[MMAP_TAGNAME_MAX + 1];
 };
 
-/* How often a draft may be swept, or a random name be taken, before that is no coincidence. */
-#define DRAFT_ATTEMPTS 64
+/* How often a draft may be swept, or a file be removed, before that is no coincidence. */
+#define ATTEMPTS 64
+
+/* Not an error that a caller sees: a file of ours that is no entry. */
+#define NO_ENTRY INT_MIN
+
+/* More has no place in any address space. Systems without blocks of shared memory would find out
+   when it is mapped, or worse, when they try to find the pages. */
+#define OBJECT_SIZE_MAX (SIZE_MAX > UINT32_MAX ? (uint64_t)1 << 47 : (uint64_t)SIZE_MAX)
 
 /* Room for the folder's path, and for that of any file in it. */
 struct folder {
@@ -175,32 +190,126 @@ static bool lock_patiently(int fd, int operation)
     return result == 0;
 }
 
+/*
+ * Record locks are the process's, and go when it closes any descriptor of the file: so there is one
+ * descriptor at a time. While it is open no fork begins, so that no child has the mutex locked.
+ */
+static pthread_mutex_t removers = PTHREAD_MUTEX_INITIALIZER;
+static int watching_forks;
+
+static void lock_mutex(void)
+{
+    pthread_mutex_lock(&removers);
+}
+
+static void unlock_mutex(void)
+{
+    pthread_mutex_unlock(&removers);
+}
+
+static void watch_forks(void)
+{
+    watching_forks = pthread_atfork(lock_mutex, unlock_mutex, unlock_mutex);
+}
+
+static bool lock_process(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
+    if (watching_forks != 0) {
+        errno = watching_forks;
+        return false;
+    }
+    lock_mutex();
+    return true;
+}
+
+/*
+ * EDEADLK: another thread of who has the lock waits for one that we have elsewhere. The lock does
+ * not depend on that, so it will be free.
+ */
+static bool lock_record(int fd)
+{
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct timespec nap = { .tv_nsec = 1000000 };
+    int result;
+
+    while ((result = fcntl(fd, F_SETLKW, &all)) != 0 && (errno == EINTR || errno == EDEADLK)) {
+        if (errno == EDEADLK)
+            nanosleep(&nap, NULL);
+    }
+    return result == 0;
+}
+
+static bool is_still_at(int fd, const char *path)
+{
+    struct stat ours, there;
+
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+/* Under the mutex. Whoever cleans up the folder may remove the file while we wait for the lock. */
+static int lock_file(const char *path)
+{
+    for (int i = 0; i < ATTEMPTS; i++) {
+        int fd = mmap_posix_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+            return -1;
+        bool locked = lock_record(fd);
+        int code = errno;
+        if (locked && is_still_at(fd, path))
+            return fd;
+        close(fd);
+        errno = code;
+        if (!locked)
+            return -1;
+    }
+    errno = EBUSY;
+    return -1;
+}
+
 /* Returns the descriptor that holds the lock of removers, or -1 and errno. */
 static int lock_removers(const struct folder *folder)
 {
     struct path path;
 
     path_in(&path, folder, 'l', "ock");
-    int fd = mmap_posix_open(path.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && !lock_patiently(fd, LOCK_EX)) {
-        int code = errno;
-        close(fd);
-        errno = code;
+    if (!lock_process())
         return -1;
-    }
+    int fd = lock_file(path.text);
+    if (fd < 0)
+        unlock_mutex();
     return fd;
 }
 
-/* By this call: a child forked meanwhile has the descriptor, too, and closing leaves the lock. */
 static void unlock_removers(int fd)
 {
-    flock(fd, LOCK_UN);
     close(fd);
+    unlock_mutex();
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-/* Read an entry, which must be one. */
+static bool is_entry(const struct entry *entry)
+{
+    return entry->magic == ENTRY_MAGIC && entry->key[sizeof entry->key - 1] == '\0' &&
+           entry->tagname[sizeof entry->tagname - 1] == '\0';
+}
+
+/* What cannot be read now may be an entry all the same. */
+static int read_from(int fd, struct entry *entry)
+{
+    ssize_t got = pread(fd, entry, sizeof *entry, 0);
+
+    if (got < 0)
+        return mmap_posix_error_of(errno);
+    return got == (ssize_t)sizeof *entry && is_entry(entry) ? 0 : NO_ENTRY;
+}
+
+/* errors  NO_ENTRY */
 static int read_entry(const char *path, struct entry *entry)
 {
     struct stat status;
@@ -211,50 +320,59 @@ static int read_entry(const char *path, struct entry *entry)
         return mmap_posix_error_of(errno);
     if (fstat(fd, &status) != 0)
         err = mmap_posix_error_of(errno);
-    else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
-             pread(fd, entry, sizeof *entry, 0) != (ssize_t)sizeof *entry ||
-             entry->magic != ENTRY_MAGIC || entry->key[sizeof entry->key - 1] != '\0' ||
-             entry->tagname[sizeof entry->tagname - 1] != '\0')
+    else if (!S_ISREG(status.st_mode) || status.st_uid != geteuid())
         err = MMAP_ACCESS_DENIED;
+    else if (status.st_size != (off_t)sizeof *entry)
+        err = NO_ENTRY;
+    else
+        err = read_from(fd, entry);
     close(fd);
     return err;
 }
 
+/* Remove an entry, under the lock, and its object: the object first. */
+static int remove_both(const char *path, const char *key)
+{
+    char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
+
+    object_name(name, key);
+    if (shm_unlink(name) != 0 && errno != ENOENT)
+        return mmap_posix_error_of(errno);
+    return unlink(path) == 0 ? 0 : mmap_posix_error_of(errno);
+}
+
 /*
- * Remove the entry of a tagname, and its object.
+ * Remove the entry of a tagname, and its object; or what is left of an entry.
  *   key  NULL, or that of the only object that is meant
  */
 static int remove_entry(const struct folder *folder, const char *tagname, const char *key)
 {
     struct path path;
     struct entry entry;
-    char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
     int lock = lock_removers(folder);
 
     if (lock < 0)
         return mmap_posix_error_of(errno);
     entry_path(&path, folder, tagname);
     int err = read_entry(path.text, &entry);
-    if (err == 0 && strcmp(entry.tagname, tagname) == 0 &&
-        (key == NULL || strcmp(entry.key, key) == 0)) {
-        object_name(name, entry.key);
-        if ((shm_unlink(name) != 0 && errno != ENOENT) || unlink(path.text) != 0)
-            err = mmap_posix_error_of(errno);
-    }
+    if (err == NO_ENTRY)
+        err = unlink(path.text) == 0 ? 0 : mmap_posix_error_of(errno);
+    else if (err == 0 && strcmp(entry.tagname, tagname) == 0 &&
+             (key == NULL || strcmp(entry.key, key) == 0))
+        err = remove_both(path.text, entry.key);
     unlock_removers(lock);
     return err;
 }
 
 /* ---- drafts ---------------------------------------------------------------------------------- */
 
-/* Remove a draft whose lock we hold, and its object: the object first. */
-static void remove_draft(const struct path *path, const char *key)
+/* Before its draft, whose lock we hold. */
+static void remove_object(const char *key)
 {
     char name[sizeof "/mr" + OS_NAME_KEY_SIZE];
 
     object_name(name, key);
     shm_unlink(name);
-    unlink(path->text);
 }
 
 /*
@@ -273,9 +391,8 @@ static void sweep_draft(const struct folder *folder, const char *key)
     if (lock_patiently(fd, LOCK_EX | LOCK_NB) && fstat(fd, &ours) == 0 &&
         lstat(path.text, &there) == 0 && ours.st_ino == there.st_ino) {
         if (there.st_nlink == 1)
-            remove_draft(&path, key);
-        else
-            unlink(path.text);
+            remove_object(key);
+        unlink(path.text);
     }
     close(fd);
 }
@@ -317,13 +434,23 @@ bool mmap_names_draw_key(char key[OS_NAME_KEY_SIZE])
     return true;
 }
 
+/* Lock a new draft. False: it can't be locked; or a sweeper was faster, which is EWOULDBLOCK. */
+static bool hold_draft(int fd)
+{
+    struct stat status;
+
+    if (!lock_patiently(fd, LOCK_EX | LOCK_NB) || fstat(fd, &status) != 0)
+        return false;
+    errno = EWOULDBLOCK;
+    return status.st_nlink == 1;
+}
+
 /* Returns the descriptor of a new draft that holds its lock, or -1 and errno. */
 static int start_draft(const struct folder *folder, char key[OS_NAME_KEY_SIZE])
 {
     struct path path;
-    struct stat status;
 
-    for (int i = 0; i < DRAFT_ATTEMPTS; i++) {
+    for (int i = 0; i < ATTEMPTS; i++) {
         if (!mmap_names_draw_key(key))
             return -1;
         path_in(&path, folder, 't', key);
@@ -332,12 +459,17 @@ static int start_draft(const struct folder *folder, char key[OS_NAME_KEY_SIZE])
             return -1;
         if (fd < 0)
             continue;
-        if (lock_patiently(fd, LOCK_EX | LOCK_NB) && fstat(fd, &status) == 0 &&
-            status.st_nlink == 1)
+        if (hold_draft(fd))
             return fd;
+        int code = errno;
+        if (code != EWOULDBLOCK)
+            unlink(path.text);
         close(fd);
+        errno = code;
+        if (code != EWOULDBLOCK)
+            return -1;
     }
-    errno = ENAMETOOLONG;
+    errno = EBUSY;
     return -1;
 }
 
@@ -376,6 +508,18 @@ int mmap_names_create(struct os_object *object, unsigned mode)
     return 0;
 }
 
+/* So that a crash of the machine does not leave an entry without what it says. Some file systems do
+   not know how. */
+static int synchronize(int fd)
+{
+    int result;
+
+    do {
+        result = fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 || errno == EINVAL || errno == EOPNOTSUPP ? 0 : mmap_posix_error_of(errno);
+}
+
 static int write_draft(const struct os_object *object, const char *tagname)
 {
     struct entry entry = { .magic = ENTRY_MAGIC,
@@ -390,7 +534,7 @@ static int write_draft(const struct os_object *object, const char *tagname)
     } while (written < 0 && errno == EINTR);
     if (written < 0)
         return mmap_posix_error_of(errno);
-    return written == (ssize_t)sizeof entry ? 0 : MMAP_DISK_FULL;
+    return written == (ssize_t)sizeof entry ? synchronize(object->name.draft) : MMAP_DISK_FULL;
 }
 
 int mmap_os_publish(struct os_object *object, const struct mmap_file *file)
@@ -447,6 +591,14 @@ static int open_object(struct os_object *object, const struct entry *entry, unsi
     return 0;
 }
 
+/* If it can't be removed, somebody else is about to, or it will be in the way of a maker. */
+static int remove_garbage(const struct folder *folder, const char *tagname, const char *key)
+{
+    int err = remove_entry(folder, tagname, key);
+
+    return err != 0 ? err : MMAP_NOT_FOUND;
+}
+
 int mmap_names_open(struct os_object *object, const char *tagname, unsigned access, unsigned flags,
                     unsigned mode)
 {
@@ -459,17 +611,14 @@ int mmap_names_open(struct os_object *object, const char *tagname, unsigned acce
         return err;
     entry_path(&path, &folder, tagname);
     err = read_entry(path.text, &entry);
+    if (err == NO_ENTRY)
+        return remove_garbage(&folder, tagname, ""); /* of no entry that was made meanwhile */
     if (err == 0)
         err = check_entry(&entry, tagname, flags, mode);
     if (err != 0)
         return err;
     err = open_object(object, &entry, access);
-    if (err != MMAP_NOT_FOUND)
-        return err;
-
-    /* If it can't be removed, somebody else is about to, or it will be in the way of a maker. */
-    int removed = remove_entry(&folder, tagname, entry.key);
-    return removed != 0 ? removed : MMAP_NOT_FOUND;
+    return err == MMAP_NOT_FOUND ? remove_garbage(&folder, tagname, entry.key) : err;
 }
 
 int mmap_os_unlink(const char *tagname)
@@ -490,9 +639,10 @@ void mmap_os_close(struct os_object *object)
     struct path path;
 
     if (object->created && object->name.key[0] != '\0' && object->name.draft >= 0) {
+        remove_object(object->name.key);
         if (use_folder(&folder) == 0) {
             path_in(&path, &folder, 't', object->name.key);
-            remove_draft(&path, object->name.key);
+            unlink(path.text);
         }
         close(object->name.draft);
         object->name.draft = -1;
@@ -511,8 +661,9 @@ int mmap_os_size(const struct os_object *object, uint64_t *size)
 /* macOS sizes an object once only, which is when it is created. */
 int mmap_os_resize(struct os_object *object, uint64_t old_size, uint64_t new_size)
 {
+    if (object->name.key[0] != '\0' && new_size > OBJECT_SIZE_MAX)
+        return MMAP_OUT_OF_MEM;
     int err = mmap_posix_resize(object, old_size, new_size);
-
     if (err == 0)
         object->name.size = new_size;
     return err;

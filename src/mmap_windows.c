@@ -33,10 +33,11 @@
 #define WIN32_LEAN_AND_MEAN
 #define _WIN32_WINNT 0x0601
 
+#include "handle_windows.h"
 #include "mmap_os.h"
+#include "security_windows.h"
 
 #include <errno.h>
-#include <io.h>
 #include <stdlib.h>
 #include <string.h>
 #include <windows.h>
@@ -54,6 +55,9 @@
 /* Characters of a path, with the one that ends it. */
 #define PATH_CHARS 4096
 
+/* Characters between two separators of a path, on every file system. */
+#define MOST_IN_PART 255
+
 /* The names of the system's objects. With a tagname they stay below 260 characters. */
 #define DIRECTORY_PREFIX L"Local\\mring-name."
 #define OBJECT_PREFIX    L"Local\\mring-object."
@@ -68,6 +72,9 @@
 
 /* Times that a range at a multiple of more than the system's own granularity is looked for. */
 #define ALIGN_ATTEMPTS 100
+
+/* Times that a view is flushed that the system writes at the same time. */
+#define FLUSH_ATTEMPTS 20
 
 /* Every way in which others may open a file that we have open. */
 #define SHARE_ALL (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
@@ -107,7 +114,6 @@ static int error_of(DWORD code)
         { ERROR_INVALID_NAME, MMAP_INVALID_ARG },
         { ERROR_NO_UNICODE_TRANSLATION, MMAP_INVALID_ARG },
         { ERROR_FILENAME_EXCED_RANGE, MMAP_NAME_TOO_LONG },
-        { ERROR_INSUFFICIENT_BUFFER, MMAP_NAME_TOO_LONG },
         { ERROR_FILE_EXISTS, MMAP_EXISTS },
         { ERROR_ALREADY_EXISTS, MMAP_EXISTS },
         { ERROR_ACCESS_DENIED, MMAP_ACCESS_DENIED },
@@ -140,6 +146,14 @@ static int memory_error(void)
     DWORD code = GetLastError();
 
     return code == ERROR_INVALID_PARAMETER ? MMAP_OUT_OF_MEM : error_of(code);
+}
+
+/* Names of fixed size are all that is converted. */
+static int conversion_error(void)
+{
+    DWORD code = GetLastError();
+
+    return code == ERROR_INSUFFICIENT_BUFFER ? MMAP_NAME_TOO_LONG : error_of(code);
 }
 
 static int file_size_error(void)
@@ -218,26 +232,35 @@ static bool split_placeholder(void *addr, SIZE_T length)
 
 static int release(unsigned char *pos, unsigned char *end);
 
+/* Not an answer: there may be memory later. */
+static bool is_shortage(DWORD code)
+{
+    return code != ERROR_INVALID_ADDRESS && error_of(code) == MMAP_OUT_OF_MEM;
+}
+
 /*
  * Whether a placeholder can be replaced at any page, as the system's documentation says, or only
- * where other views may begin.
+ * where other views may begin. 0: there is no memory to find out.
  */
-static uint64_t probe_granularity(void)
+static uint64_t probe_granularity(alloc_call alloc)
 {
     SYSTEM_INFO info = system_info();
     SIZE_T page = info.dwPageSize, unit = info.dwAllocationGranularity;
-    unsigned char *range = reserve_with(placeholders.alloc, NULL, unit);
+    unsigned char *range = reserve_with(alloc, NULL, unit);
+
+    if (range == NULL)
+        return is_shortage(GetLastError()) ? 0 : unit;
     HANDLE section =
         CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, (DWORD)unit, NULL);
-    bool works = false;
-
-    if (range != NULL && section != NULL && split_placeholder(range, page))
-        works = placeholders.map(section, GetCurrentProcess(), range + page, page, unit - page,
-                                 OS_MEM_REPLACE_PLACEHOLDER, PAGE_READWRITE, NULL, 0) != NULL;
+    bool works = section != NULL && split_placeholder(range, page) &&
+                 placeholders.map(section, GetCurrentProcess(), range + page, page, unit - page,
+                                  OS_MEM_REPLACE_PLACEHOLDER, PAGE_READWRITE, NULL, 0) != NULL;
+    bool is_known = works || !is_shortage(GetLastError());
     if (section != NULL)
         CloseHandle(section);
-    if (range != NULL)
-        release(range, range + unit);
+    release(range, range + unit);
+    if (!is_known)
+        return 0;
     return works ? page : unit;
 }
 
@@ -248,7 +271,6 @@ static BOOL CALLBACK find_placeholders(INIT_ONCE *once, void *parameter, void **
     SIZE_T unit = system_info().dwAllocationGranularity;
 
     (void)once, (void)parameter, (void)context;
-    placeholders.granularity = unit;
     if (library == NULL)
         return TRUE;
     alloc_call alloc = (alloc_call)(void (*)(void))GetProcAddress(library, "VirtualAlloc2");
@@ -257,84 +279,43 @@ static BOOL CALLBACK find_placeholders(INIT_ONCE *once, void *parameter, void **
         return TRUE;
     void *range = reserve_with(alloc, NULL, unit);
     if (range == NULL)
-        return TRUE;
+        return !is_shortage(GetLastError());
     VirtualFree(range, 0, MEM_RELEASE);
-    placeholders.alloc = alloc;
     placeholders.map = map;
-    placeholders.granularity = probe_granularity();
+    uint64_t granularity = probe_granularity(alloc);
+    if (granularity == 0)
+        return FALSE;
+    placeholders.alloc = alloc;
+    placeholders.granularity = granularity;
     return TRUE;
 }
 
-/* Ready to be looked at, from here on. */
+/* Ready to be looked at, once this is true; false: there is no memory to find out. */
+static bool know_placeholders(void)
+{
+    return InitOnceExecuteOnce(&placeholders.once, find_placeholders, NULL, NULL);
+}
+
+/* Of a range that was reserved, so that it is known. */
 static bool has_placeholders(void)
 {
-    InitOnceExecuteOnce(&placeholders.once, find_placeholders, NULL, NULL);
     return placeholders.alloc != NULL;
 }
 
 uint64_t mmap_os_alias_granularity(void)
 {
-    has_placeholders();
-    return placeholders.granularity;
+    return know_placeholders() && has_placeholders() ? placeholders.granularity
+                                                     : system_info().dwAllocationGranularity;
 }
 
 /* ---- security -------------------------------------------------------------------------------- */
 
-/* The user that this thread acts for. */
-union user {
-    TOKEN_USER token;
-    unsigned char bytes[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
-};
-
-static int find_user(union user *user)
+/* To execute is not in all access. */
+static int make_security(struct mring_security *security)
 {
-    HANDLE token;
-    DWORD size;
+    DWORD code = mring_make_security(security, SECTION_ALL_ACCESS | FILE_MAP_EXECUTE);
 
-    if (!OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, TRUE, &token) &&
-        !OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token))
-        return last_error();
-    int err = GetTokenInformation(token, TokenUser, user, sizeof *user, &size) ? 0 : last_error();
-    CloseHandle(token);
-    return err;
-}
-
-/* What a shared object is made with: it is ours, and nobody else's. */
-struct security {
-    union user user;
-    union {
-        ACL acl;
-        unsigned char bytes[sizeof(ACL) + sizeof(ACCESS_ALLOWED_ACE) + SECURITY_MAX_SID_SIZE];
-    } list;
-    SECURITY_DESCRIPTOR descriptor;
-    SECURITY_ATTRIBUTES attributes;
-};
-
-/*
- * To execute is not in all access. The owner is set, since what an administrator makes may belong
- * to all of them.
- */
-static int make_security(struct security *security)
-{
-    SECURITY_DESCRIPTOR *descriptor = &security->descriptor;
-    ACL *acl = &security->list.acl;
-    int err = find_user(&security->user);
-
-    if (err != 0)
-        return err;
-    PSID user = security->user.token.User.Sid;
-    if (!InitializeAcl(acl, sizeof security->list, ACL_REVISION) ||
-        !AddAccessAllowedAce(acl, ACL_REVISION, SECTION_ALL_ACCESS | FILE_MAP_EXECUTE, user) ||
-        !InitializeSecurityDescriptor(descriptor, SECURITY_DESCRIPTOR_REVISION) ||
-        !SetSecurityDescriptorOwner(descriptor, user, FALSE) ||
-        !SetSecurityDescriptorDacl(descriptor, TRUE, acl, FALSE) ||
-        !SetSecurityDescriptorControl(descriptor, SE_DACL_PROTECTED, SE_DACL_PROTECTED))
-        return last_error();
-    security->attributes = (SECURITY_ATTRIBUTES){
-        .nLength = sizeof security->attributes,
-        .lpSecurityDescriptor = descriptor,
-    };
-    return 0;
+    return code == 0 ? 0 : error_of(code);
 }
 
 /* A name could have been put there by anybody: take it only if it is ours. */
@@ -344,16 +325,16 @@ static int check_owner(HANDLE section, unsigned flags)
         SECURITY_DESCRIPTOR descriptor;
         unsigned char bytes[sizeof(SECURITY_DESCRIPTOR) + SECURITY_MAX_SID_SIZE];
     } found;
-    union user user;
+    union mring_user user;
     PSID owner;
     BOOL is_default;
     DWORD size;
 
     if (flags & MMAP_ANY_OWNER)
         return 0;
-    int err = find_user(&user);
-    if (err != 0)
-        return err;
+    DWORD code = mring_find_user(&user);
+    if (code != 0)
+        return error_of(code);
     if (!GetKernelObjectSecurity(section, OWNER_SECURITY_INFORMATION, &found, sizeof found,
                                  &size) ||
         !GetSecurityDescriptorOwner(&found.descriptor, &owner, &is_default))
@@ -375,7 +356,7 @@ static int directory_name(wchar_t name[NAME_CHARS], const char *tagname)
     return MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, tagname, -1, name + length,
                                (int)(NAME_CHARS - length)) > 0
                ? 0
-               : last_error();
+               : conversion_error();
 }
 
 static void object_name(wchar_t name[NAME_CHARS], uint64_t id)
@@ -513,7 +494,7 @@ static int create_name(struct os_object *object, const char *tagname, unsigned a
                        unsigned flags)
 {
     wchar_t name[NAME_CHARS];
-    struct security security;
+    struct mring_security security;
     int err = directory_name(name, tagname);
 
     if (err == 0)
@@ -565,7 +546,7 @@ static HANDLE create_section(SECURITY_ATTRIBUTES *attributes, DWORD protection, 
 static int make_named_section(struct os_object *object, uint64_t size)
 {
     wchar_t name[NAME_CHARS];
-    struct security security;
+    struct mring_security security;
     int err = make_security(&security);
 
     if (err == 0)
@@ -651,7 +632,7 @@ static int wide_path(wchar_t wide[PATH_CHARS], const char *path)
 {
     return MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, PATH_CHARS) > 0
                ? 0
-               : last_error();
+               : conversion_error();
 }
 
 static DWORD file_access(unsigned access)
@@ -702,9 +683,40 @@ static bool is_folder(const wchar_t *path)
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
 }
 
+/* Told that it takes paths as they are: only the backslash parts them, and there is no limit. */
+static bool is_verbatim(const wchar_t *path)
+{
+    return wcsncmp(path, L"\\\\?\\", 4) == 0;
+}
+
+/* A part of it is too long for any file system, or all of it for who has not said otherwise. */
+static bool is_too_long(DWORD code, const wchar_t *path)
+{
+    size_t length = 0;
+
+    if (code == ERROR_PATH_NOT_FOUND && !is_verbatim(path) &&
+        GetFullPathNameW(path, 0, NULL, NULL) > MAX_PATH)
+        return true;
+    for (; *path != L'\0'; path++) {
+        length = wcschr(L"/\\", *path) != NULL ? 0 : length + 1;
+        if (length > MOST_IN_PART)
+            return true;
+    }
+    return false;
+}
+
+static int path_error_of(DWORD code, const wchar_t *path)
+{
+    bool is_missing =
+        code == ERROR_PATH_NOT_FOUND || code == ERROR_FILE_NOT_FOUND || code == ERROR_INVALID_NAME;
+
+    return is_missing && is_too_long(code, path) ? MMAP_NAME_TOO_LONG : error_of(code);
+}
+
 static int open_error_of(DWORD code, const wchar_t *path)
 {
-    return code == ERROR_ACCESS_DENIED && is_folder(path) ? MMAP_UNSUPPORTED : error_of(code);
+    return code == ERROR_ACCESS_DENIED && is_folder(path) ? MMAP_UNSUPPORTED
+                                                          : path_error_of(code, path);
 }
 
 static int open_file(struct os_object *object, const char *path, unsigned access)
@@ -721,29 +733,6 @@ static int open_file(struct os_object *object, const char *path, unsigned access
     return 0;
 }
 
-/* ntdll.dll: what may be done with a handle. The last of its numbers are not documented. */
-struct handle_info {
-    ULONG attributes;
-    ACCESS_MASK access;
-    ULONG others[12];
-};
-
-typedef LONG(NTAPI *query_call)(HANDLE handle, int kind, void *info, ULONG size, ULONG *needed);
-
-/* Where the system does not tell, a later call finds what is not allowed. */
-static ACCESS_MASK granted_access(HANDLE file)
-{
-    struct handle_info info;
-    HMODULE library = GetModuleHandleW(L"ntdll.dll");
-
-    if (library == NULL)
-        return ~(ACCESS_MASK)0;
-    query_call query = (query_call)(void (*)(void))GetProcAddress(library, "NtQueryObject");
-    if (query == NULL || query(file, 0, &info, sizeof info, NULL) < 0)
-        return ~(ACCESS_MASK)0;
-    return info.access;
-}
-
 /* The caller's own handle: is it open, and for this access? */
 static int borrow_handle(struct os_object *object, HANDLE file, unsigned access)
 {
@@ -756,7 +745,7 @@ static int borrow_handle(struct os_object *object, HANDLE file, unsigned access)
         return err;
     wanted |= access & MMAP_WRITE ? FILE_WRITE_DATA : 0;
     wanted |= access & MMAP_EXEC ? FILE_EXECUTE : 0;
-    if ((granted_access(file) & wanted) != wanted)
+    if ((mring_granted_access(file) & wanted) != wanted)
         return MMAP_ACCESS_DENIED;
     *object = (struct os_object){ .handle = (intptr_t)file, .access = access };
     return 0;
@@ -764,7 +753,7 @@ static int borrow_handle(struct os_object *object, HANDLE file, unsigned access)
 
 static int borrow_fd(struct os_object *object, int fd, unsigned access)
 {
-    return borrow_handle(object, (HANDLE)_get_osfhandle(fd), access);
+    return borrow_handle(object, mring_handle_of_descriptor(fd), access);
 }
 
 #if defined(_UCRT) || defined(_MSC_VER)
@@ -784,7 +773,7 @@ static bool may_flush(FILE *stream)
 
 static int borrow_stream(struct os_object *object, FILE *stream, unsigned access)
 {
-    int fd = _fileno(stream);
+    int fd = mring_descriptor_of_stream(stream);
 
     if (fd < 0)
         return MMAP_INVALID_ARG;
@@ -827,7 +816,7 @@ bool mmap_os_has_folder(const char *path)
         length--;
     if (length + 2 > PATH_CHARS)
         return false;
-    wcscpy(wide + length, L".");
+    wcscpy(wide + length, is_verbatim(wide) ? L"" : L".");
     return is_folder(wide);
 }
 
@@ -842,7 +831,7 @@ static int create_file(struct os_object *object, const char *path, unsigned acce
     HANDLE file = open_path(wide, file_access(access & ~OS_SIZE_ONLY), CREATE_NEW,
                             FILE_FLAG_OPEN_REPARSE_POINT);
     if (file == INVALID_HANDLE_VALUE)
-        return last_error();
+        return path_error_of(GetLastError(), wide);
     *object = (struct os_object){
         .handle = (intptr_t)file,
         .owned = true,
@@ -955,24 +944,30 @@ static int set_end(HANDLE file, uint64_t size)
 
 /*
  * Making a section of it lets a file grow and never cuts what somebody else has added meanwhile, as
- * setting its end might. It takes the right to read.
+ * setting its end might. It takes the right to read. What has failed may have grown it all the
+ * same.
  */
-static int grow(HANDLE file, uint64_t size)
+static int grow(HANDLE file, uint64_t old_size, uint64_t new_size)
 {
-    HANDLE section =
-        CreateFileMappingW(file, NULL, PAGE_READWRITE, (DWORD)(size >> 32), (DWORD)size, NULL);
+    FILE_STANDARD_INFO info;
+    HANDLE section = CreateFileMappingW(file, NULL, PAGE_READWRITE, (DWORD)(new_size >> 32),
+                                        (DWORD)new_size, NULL);
 
-    if (section == NULL)
-        return file_size_error();
-    CloseHandle(section);
-    return 0;
+    if (section != NULL) {
+        CloseHandle(section);
+        return 0;
+    }
+    int err = file_size_error();
+    if (file_info(file, &info) == 0 && (uint64_t)info.EndOfFile.QuadPart == new_size)
+        set_end(file, old_size);
+    return err;
 }
 
 int mmap_os_resize(struct os_object *object, uint64_t old_size, uint64_t new_size)
 {
     if (!object->is_section)
         return new_size > old_size && !(object->access & OS_SIZE_ONLY)
-                   ? grow(handle_of(object), new_size)
+                   ? grow(handle_of(object), old_size, new_size)
                    : set_end(handle_of(object), new_size);
 
     /* It ends with its handle, so there is nothing to take back. */
@@ -1010,6 +1005,10 @@ static DWORD private_protection_of(unsigned access)
                                             : access);
 }
 
+/*
+ * Only in its last unit an object may end before the piece does. Somebody may have shortened a file
+ * since its size was settled; with less of it mapped, more would be released than is ours.
+ */
 static int begin_view(struct view *view, const struct os_object *object, uint64_t offset,
                       uint64_t length, unsigned access)
 {
@@ -1018,7 +1017,7 @@ static int begin_view(struct view *view, const struct os_object *object, uint64_
 
     if (err != 0)
         return err;
-    if (end <= offset)
+    if (end <= offset || (end - offset < length && length - (end - offset) >= mmap_os_page_size()))
         return MMAP_FILE_TOO_SHORT;
     *view = (struct view){
         .offset = offset + (object->directory != 0 ? NAME_LEAD : 0),
@@ -1084,22 +1083,34 @@ static bool cut_placeholder(unsigned char *at, SIZE_T length)
     return (SIZE_T)(allocation_end(at) - at) <= length || split_placeholder(at, length);
 }
 
+/* Huge pages that cannot be placed there are none. */
+static int view_error(const struct view *view, DWORD code)
+{
+    return view->huge && code == ERROR_INVALID_PARAMETER ? MMAP_OUT_OF_MEM : error_of(code);
+}
+
 /*
  * A view replaces exactly one placeholder. Only at the end of an object it is no whole number of
- * pages; there, the system finds its size.
+ * pages. How that is asked for is not documented: the system finds the size if there is none, or
+ * takes that of the object, or that of the placeholder.
  */
 static int replace_placeholder(unsigned char *at, const struct view *view)
 {
     SIZE_T size = (SIZE_T)round_up(view->size, system_info().dwPageSize);
     ULONG type = OS_MEM_REPLACE_PLACEHOLDER | (view->huge ? OS_MEM_LARGE_PAGES : 0);
+    const SIZE_T sizes[] = { size == view->size ? size : 0, view->size, size };
+    unsigned count = size == view->size ? 1 : 3;
+    DWORD code = NO_ERROR;
 
     if (!cut_placeholder(at, size))
         return last_error();
-    return placeholders.map(view->section, GetCurrentProcess(), at, view->offset,
-                            size == view->size ? size : 0, type, protection_of(view->access), NULL,
-                            0) != NULL
-               ? 0
-               : last_error();
+    for (unsigned i = 0; i < count; i++) {
+        if (placeholders.map(view->section, GetCurrentProcess(), at, view->offset, sizes[i], type,
+                             protection_of(view->access), NULL, 0) != NULL)
+            return 0;
+        code = GetLastError();
+    }
+    return view_error(view, code);
 }
 
 /* Somebody else may get the addresses at any moment between these calls. */
@@ -1113,7 +1124,7 @@ static int replace_reservation(unsigned char *at, const struct view *view)
         DWORD code = GetLastError();
 
         if (code != ERROR_INVALID_ADDRESS && reserve_with(NULL, at, held) != NULL)
-            return error_of(code);
+            return view_error(view, code);
         return OS_RANGE_LOST;
     }
     if (held > view->room && reserve_with(NULL, at + view->room, held - view->room) == NULL) {
@@ -1201,7 +1212,8 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
 {
     uint64_t unit = mmap_os_page_size();
 
-    has_placeholders();
+    if (!know_placeholders())
+        return MMAP_OUT_OF_MEM;
     if ((uintptr_t)addr % unit != 0)
         return MMAP_INVALID_ARG;
     if (addr == NULL && alignment > unit)
@@ -1213,12 +1225,29 @@ int mmap_os_reserve(void **base, void *addr, uint64_t length, uint64_t alignment
     return 0;
 }
 
+/* The reservation was given up from the piece to its end. */
+void mmap_os_abandon(void *base, uint64_t length)
+{
+    (void)base, (void)length;
+}
+
+/* Nothing has been mapped there, nor split off. */
+static bool is_one_reservation(void *base, uint64_t length)
+{
+    MEMORY_BASIC_INFORMATION info;
+
+    return VirtualQuery(base, &info, sizeof info) != 0 && info.State == MEM_RESERVE &&
+           info.AllocationBase == base && info.RegionSize == length;
+}
+
 int mmap_os_clear(void *base, uint64_t length)
 {
-    if (mmap_os_release(base, length) == 0 &&
-        reserve_with(placeholders.alloc, base, (SIZE_T)length) != NULL)
+    if (is_one_reservation(base, length))
         return 0;
-    return OS_RANGE_LOST;
+    int err = mmap_os_release(base, length);
+    if (err != 0)
+        return err;
+    return reserve_with(placeholders.alloc, base, (SIZE_T)length) != NULL ? 0 : OS_RANGE_LOST;
 }
 
 /* It takes an object to have two views of it. */
@@ -1244,7 +1273,7 @@ static int release(unsigned char *pos, unsigned char *end)
 
     while (pos < end) {
         if (VirtualQuery(pos, &info, sizeof info) == 0)
-            return last_error();
+            return begun ? 0 : last_error();
         unsigned char *next = (unsigned char *)info.BaseAddress + info.RegionSize;
         if (info.State != MEM_FREE) {
             next = allocation_end(pos);
@@ -1306,10 +1335,16 @@ static int lock(unsigned char *addr, SIZE_T length, unsigned access)
     return VirtualLock(addr, length) ? 0 : last_error();
 }
 
+/* The system may be writing the same pages by itself at this moment. */
 static int flush(unsigned char *addr, SIZE_T length, unsigned access)
 {
     (void)access;
-    return FlushViewOfFile(addr, length) ? 0 : last_error();
+    for (int i = 1; !FlushViewOfFile(addr, length); i++) {
+        if (GetLastError() != ERROR_LOCK_VIOLATION || i == FLUSH_ATTEMPTS)
+            return last_error();
+        Sleep(1);
+    }
+    return 0;
 }
 
 /* Nobody forks, a dump is made by others, and huge pages are for those who ask for them first. */

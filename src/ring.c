@@ -226,13 +226,20 @@ static int check_args(enum ring_kind kind, const struct mring_args *args, bool m
     return args->capacity == mring_capacity(args->capacity, args->map_flags) ? 0 : MMAP_INVALID_ARG;
 }
 
+/* What the memory of a new ring is filled with. */
+struct contents {
+    const struct ring_header *header;
+    bool is_named; /* its sleepers are in any process */
+};
+
 /*
  * Runs before anybody else can see the memory; the rest of it is zeros. Zeros are positions of a
  * byte ring; a record ring begins with lap 1. Relaxed: nobody else is there.
  */
 static int write_header(struct mmap *map, void *context)
 {
-    const struct ring_header *header = context;
+    const struct contents *contents = context;
+    const struct ring_header *header = contents->header;
     struct mring_side *write_side = mring_ring_part(map, header, header->write_side_offset);
     struct mring_side *read_side = mring_ring_part(map, header, header->read_side_offset);
 
@@ -242,7 +249,7 @@ static int write_header(struct mmap *map, void *context)
         mring_store_relaxed_u64(&read_side->free_pos, header->capacity);
         mring_store_relaxed_u64(&read_side->pos, header->capacity);
     }
-    if (header->write_side_offset == RING_GRANULE) { /* a named ring: its sleepers are anywhere */
+    if (contents->is_named) {
         write_side->event.id = mring_os_event_id();
         read_side->event.id = mring_os_event_id();
     }
@@ -252,6 +259,7 @@ static int write_header(struct mmap *map, void *context)
 int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_kind kind,
                       const struct mring_args *args)
 {
+    struct contents contents = { .header = header, .is_named = args->tagname != NULL };
     int err = check_args(kind, args, false);
 
     if (err != 0)
@@ -268,7 +276,7 @@ int mring_ring_create(struct mmap *map, struct ring_header *header, enum ring_ki
                            .lead_size = header->data_offset,
                            .mode = args->mode,
                            .init = write_header,
-                           .context = header,
+                           .context = &contents,
                        });
 }
 

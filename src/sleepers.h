@@ -17,7 +17,9 @@
  *
  *   A2 <-> B1  either the waker counts the sleeper, or the system finds that the epoch has changed.
  *   A4 <-> B1  who is still counted but awake already sees in its look what was published before
- *              B1: it was woken as well as any. So what B2 says is never more than were woken.
+ *              B1, as if it had been woken. So when B2 says less than `most`, nobody is left out.
+ *              It may say more than were asleep: of those that are awake, and again of one that
+ *              several wakers find before it goes.
  *
  * In several processes: a sleeper waits for a system's object of its own, whose name is made of id
  * and its ticket. It enters the ticket into a slot, from which the waker takes it.
@@ -25,20 +27,29 @@
  *      sleeper                                    waker
  *         make the object                         N3 add(epoch, 1), in mring_event_wake()
  *      S1 cas(slot, 0 -> ticket)                  K1 fence_seq_cst
- *      S2 fence_seq_cst                      <--> K2 cas(slot, ticket -> 0)
- *      S3 load(epoch): changed? to S4                open the object by its name: not there?
- *         wait for the object                        its sleeper is dead; else signal it, count it
- *      S4 cas(slot, ticket -> 0)
- *         the caller looks again
+ *      S2 fence_seq_cst                      <--> K2 load(slot): a ticket
+ *      S3 load(epoch): changed? to S4                open the object by its name
+ *         wait for the object                     K3 cas(slot, ticket -> 0)
+ *      S4 cas(slot, ticket -> 0)                     both done: signal the object, count it
+ *         destroy the object, look again
  *
  *   S2 <-> K1  store buffering: either the waker finds the ticket or the sleeper the new epoch.
- *   K2 -> S4   a sleeper that does not find its ticket was counted. It sees what was published
- *              before K2, whether the signal has reached it or it came back for another reason.
+ *   K3 -> S4   a sleeper that does not find its ticket was counted. It sees what was published
+ *              before K3, whether the signal has reached it or it came back for another reason,
+ *              such as the end of its time.
  *   S1 -> K2   the object of a ticket that is found in a slot was made before, and its sleeper
- *              destroys it only after S4. So if it is not there its sleeper has died.
+ *              destroys it only after S4. So if it is not there, nobody sleeps under this ticket:
+ *              its sleeper has died, and K3 frees its slot without counting anybody; or it is
+ *              back, and K3 finds nothing. Before that one sleeps again, W3 shows it what was
+ *              published before K1.
+ *
+ * A sleeper that was counted may come back, arm again, and be counted a second time by the same
+ * waker in another slot. With a limit another one may be left asleep for that; then as many were
+ * counted as may be, and nobody is acknowledged (N5). An object that is there but cannot be opened
+ * stays in its slot, and the waker says that it has left somebody out.
  *
  * Tickets are never used twice, so a slot that has the same ticket as before was not changed in
- * between. A waker that dies after K2 leaves a sleeper that nobody knows; its slice ends.
+ * between. A waker that dies after K3 leaves a sleeper that nobody knows; its slice ends.
  */
 #ifndef MRING_SLEEPERS_H
 #define MRING_SLEEPERS_H
@@ -126,7 +137,7 @@ static inline bool sleepers_may_sleep(struct mring_event *event, uint32_t expect
 /* Done with it, however that came. */
 static inline void sleepers_leave(mring_atomic_u64 *slot, uint64_t ticket)
 {
-    /* S4, pairs with K2. */
+    /* S4, pairs with K3. */
     sleepers_change(slot, ticket, 0);
 }
 
@@ -137,13 +148,18 @@ static inline void sleepers_begin_wake(void)
     mring_fence_seq_cst();
 }
 
-/* The ticket of a sleeper that is to be woken; it is in the slot no more. 0: there is none. */
-static inline uint64_t sleepers_take(struct mring_event *event, unsigned slot)
+/* The ticket in a slot, whose object is to be opened. 0: there is none. */
+static inline uint64_t sleepers_look(const struct mring_event *event, unsigned slot)
 {
-    /* K2, pairs with S1 and S4. */
-    uint64_t ticket = mring_load_acquire_u64(&event->sleepers[slot]);
+    /* K2, pairs with S1. */
+    return mring_load_acquire_u64(&event->sleepers[slot]);
+}
 
-    return ticket != 0 && sleepers_change(&event->sleepers[slot], ticket, 0) ? ticket : 0;
+/* Take it out; false: its sleeper or another waker has been faster. */
+static inline bool sleepers_take(struct mring_event *event, unsigned slot, uint64_t ticket)
+{
+    /* K3, pairs with S4. */
+    return sleepers_change(&event->sleepers[slot], ticket, 0);
 }
 
 #endif

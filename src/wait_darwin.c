@@ -40,22 +40,50 @@ static bool have_calls(void)
     return calls.found;
 }
 
-/* Every way in which this returns is a reason for the caller to look again. */
+/* Whether a call that failed did not do what it should have: anything but the end of the time, a
+   changed epoch, or a signal. */
+static bool is_refused(int code)
+{
+    return code != ETIMEDOUT && code != EINTR;
+}
+
+/*
+ * Every way in which this returns is a reason for the caller to look again. Where the system
+ * refuses to have him sleep, he naps, rather than look all the time.
+ */
 void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
     if (timeout_ns <= 0)
         return;
-    if (have_calls())
-        calls.wait(&event->epoch.value, expected, sizeof event->epoch.value, SHARED, ABSOLUTE_TIME,
-                   (uint64_t)timeout_ns);
-    else
+    if (!have_calls() || (calls.wait(&event->epoch.value, expected, sizeof event->epoch.value,
+                                     SHARED, ABSOLUTE_TIME, (uint64_t)timeout_ns) < 0 &&
+                          is_refused(errno)))
         mring_nap(event, expected, timeout_ns);
 }
 
+/* Wake one, or all. False: nobody sleeps; or the system refuses, and whoever waits naps. */
+static bool wake_by(int (*call)(void *addr, size_t size, uint32_t flags), struct mring_event *event)
+{
+    int result;
+
+    do {
+        result = call(&event->epoch.value, sizeof event->epoch.value, SHARED);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+/* Nobody sleeps: that is sure. Otherwise waking all of them may work where waking one doesn't. */
+static void wake_the_rest(struct mring_event *event)
+{
+    if (errno != ENOENT)
+        wake_by(calls.wake_all, event);
+}
+
 /*
- * The system says that somebody was woken, or ENOENT, nobody sleeps; it doesn't say how many. One
- * by one they can be counted. All at once they can't, and 0 is less than `most` as any number of
- * sleepers is, which is what N5 asks for. Any other failure is no reason to acknowledge anybody.
+ * The system doesn't say how many it woke. One by one they can be counted. All at once they can't,
+ * and 0 is less than `most` as any number of sleepers is, which is what N5 asks for. Only those
+ * that were woken are counted, whatever happens: mpmc.c goes on with who polls if they are too few,
+ * and N5 then acknowledges all, of whom nobody sleeps who could not be woken.
  */
 uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
@@ -63,16 +91,13 @@ uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 
     if (!have_calls())
         return 0;
-    if (most == MRING_WAKE_ALL)
-        return calls.wake_all(&event->epoch.value, sizeof event->epoch.value, SHARED) == 0 ||
-                       errno == ENOENT
-                   ? 0
-                   : most;
-    while (woken < most) {
-        if (calls.wake_any(&event->epoch.value, sizeof event->epoch.value, SHARED) == 0)
-            woken++;
-        else
-            return errno == ENOENT ? woken : most;
+    if (most == MRING_WAKE_ALL) {
+        wake_by(calls.wake_all, event);
+        return 0;
     }
+    while (woken < most && wake_by(calls.wake_any, event))
+        woken++;
+    if (woken < most)
+        wake_the_rest(event);
     return woken;
 }

@@ -3,6 +3,7 @@
  * Sleeping and waking on Windows: WaitOnAddress() within a process, named events between processes.
  * What a sleeper and a waker owe each other: sleepers.h.
  */
+#include "security_windows.h"
 #include "sleepers.h"
 
 #include <windows.h>
@@ -69,7 +70,8 @@ static const struct by_address *by_address(void)
  */
 static void nap(const struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
-    int64_t end = mring_os_now() + timeout_ns;
+    int64_t now = mring_os_now();
+    int64_t end = timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
 
     for (unsigned naps = 0; mring_load_relaxed_u32(&event->epoch) == expected; naps++) {
         if (naps < 16 && SwitchToThread())
@@ -92,7 +94,14 @@ static void sleep_here(struct mring_event *event, uint32_t expected, int64_t tim
     sleepers_go(event);
 }
 
-/* Who naps finds the epoch changed, so that all of them are woken. */
+/* More than these are not woken one by one. */
+enum { ONE_BY_ONE = 64 };
+
+/*
+ * Who naps finds the epoch changed, so that all of them are woken. The number of sleepers is in
+ * memory that others may write: what is done does not grow with it. Who is woken beyond `most`
+ * looks and sleeps again.
+ */
 static uint32_t wake_here(struct mring_event *event, uint32_t most)
 {
     const struct by_address *system = by_address();
@@ -100,7 +109,7 @@ static uint32_t wake_here(struct mring_event *event, uint32_t most)
 
     if (count == 0)
         return 0;
-    if (system != NULL && count <= most)
+    if (system != NULL && (count <= most || most > ONE_BY_ONE))
         system->wake_all(&event->epoch.value);
     else if (system != NULL)
         for (uint32_t i = 0; i < most; i++)
@@ -112,60 +121,70 @@ static uint32_t wake_here(struct mring_event *event, uint32_t most)
 
 enum { NAME_LENGTH = 64 };
 
-static void write_name(wchar_t *name, const struct mring_event *event, uint64_t ticket)
+static void write_name(wchar_t *name, uint64_t id, uint64_t ticket)
 {
-    const unsigned long id_high = (unsigned long)(event->id >> 32);
+    const unsigned long id_high = (unsigned long)(id >> 32);
     const unsigned long ticket_high = (unsigned long)(ticket >> 32);
 
     /* In halves, since not every C library of Windows has a length for 64 bits. */
     swprintf(name, NAME_LENGTH, L"Local\\mring.event.%08lx%08lx.%08lx%08lx", id_high,
-             (unsigned long)(event->id & UINT32_MAX), ticket_high,
-             (unsigned long)(ticket & UINT32_MAX));
+             (unsigned long)(id & UINT32_MAX), ticket_high, (unsigned long)(ticket & UINT32_MAX));
 }
 
 /* NULL for want of memory, or where somebody has taken the name who has no business with it. */
-static HANDLE make_object(const struct mring_event *event, uint64_t ticket)
+static HANDLE make_object(uint64_t id, uint64_t ticket)
 {
     wchar_t name[NAME_LENGTH];
+    struct mring_security security;
 
-    write_name(name, event, ticket);
-    HANDLE object = CreateEventW(NULL, FALSE, FALSE, name);
+    if (mring_make_security(&security, EVENT_ALL_ACCESS) != 0)
+        return NULL;
+    write_name(name, id, ticket);
+    HANDLE object = CreateEventW(&security.attributes, FALSE, FALSE, name);
     if (object == NULL || GetLastError() != ERROR_ALREADY_EXISTS)
         return object;
     CloseHandle(object);
     return NULL;
 }
 
-/* NULL: its sleeper is dead. Or it is another user's, and finds out after its slice. */
-static HANDLE open_object(const struct mring_event *event, uint64_t ticket)
+/* The object that a ticket's sleeper waits for. */
+enum found { FOUND, GONE, DENIED };
+
+static enum found open_object(HANDLE *object, uint64_t id, uint64_t ticket)
 {
     wchar_t name[NAME_LENGTH];
 
-    write_name(name, event, ticket);
-    return OpenEventW(EVENT_MODIFY_STATE, FALSE, name);
+    write_name(name, id, ticket);
+    *object = OpenEventW(EVENT_MODIFY_STATE, FALSE, name);
+    if (*object != NULL)
+        return FOUND;
+    return GetLastError() == ERROR_FILE_NOT_FOUND ? GONE : DENIED;
 }
 
 /* Take tickets out of their slots whose sleepers have died. */
-static void free_slots(struct mring_event *event)
+static void free_slots(struct mring_event *event, uint64_t id)
 {
     for (unsigned i = 0; i < SLEEPERS_SLOTS; i++) {
-        uint64_t ticket = mring_load_acquire_u64(&event->sleepers[i]); /* S1, as in K2 */
-        HANDLE object = ticket != 0 ? open_object(event, ticket) : NULL;
+        uint64_t ticket = sleepers_look(event, i);
+        HANDLE object;
 
-        if (object != NULL)
+        if (ticket == 0)
+            continue;
+        enum found found = open_object(&object, id, ticket);
+        if (found == FOUND)
             CloseHandle(object);
-        else if (ticket != 0 && GetLastError() == ERROR_FILE_NOT_FOUND)
-            sleepers_change(&event->sleepers[i], ticket, 0);
+        else if (found == GONE)
+            sleepers_take(event, i, ticket);
     }
 }
 
-static void sleep_in_slot(struct mring_event *event, uint32_t expected, int64_t timeout_ns,
-                          HANDLE object, uint64_t ticket)
+static void sleep_in_slot(struct mring_event *event, uint64_t id, uint64_t ticket, HANDLE object,
+                          uint32_t expected, int64_t timeout_ns)
 {
     mring_atomic_u64 *slot = sleepers_enter(event, ticket);
 
     if (slot == NULL) {
-        free_slots(event);
+        free_slots(event, id);
         slot = sleepers_enter(event, ticket);
     }
     if (slot == NULL) {
@@ -177,56 +196,77 @@ static void sleep_in_slot(struct mring_event *event, uint32_t expected, int64_t 
     sleepers_leave(slot, ticket);
 }
 
-static void sleep_anywhere(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
+static void sleep_anywhere(struct mring_event *event, uint64_t id, uint32_t expected,
+                           int64_t timeout_ns)
 {
     uint64_t ticket = sleepers_ticket(event);
-    HANDLE object = make_object(event, ticket);
+    HANDLE object = make_object(id, ticket);
 
     if (object == NULL) {
         Sleep(1);
         return;
     }
-    sleep_in_slot(event, expected, timeout_ns, object, ticket);
+    sleep_in_slot(event, id, ticket, object, expected, timeout_ns);
     CloseHandle(object);
 }
 
-static bool signal_object(const struct mring_event *event, uint64_t ticket)
+/* Wake who has entered a slot; *count grows if somebody was. False: somebody is left out. */
+static bool wake_slot(struct mring_event *event, uint64_t id, unsigned slot, uint32_t *count)
 {
-    HANDLE object = open_object(event, ticket);
+    uint64_t ticket = sleepers_look(event, slot);
+    HANDLE object;
 
-    if (object == NULL)
+    if (ticket == 0)
+        return true;
+    enum found found = open_object(&object, id, ticket);
+    if (found == DENIED)
         return false;
-    SetEvent(object);
+    bool taken = sleepers_take(event, slot, ticket);
+    if (found == GONE)
+        return true;
+    if (taken) {
+        SetEvent(object);
+        ++*count;
+    }
     CloseHandle(object);
     return true;
 }
 
-static uint32_t wake_anywhere(struct mring_event *event, uint32_t most)
+/* Less than `most` says that nobody is left out. */
+static uint32_t wake_anywhere(struct mring_event *event, uint64_t id, uint32_t most)
 {
     uint32_t woken = 0;
+    bool all = true;
 
     sleepers_begin_wake();
-    for (unsigned i = 0; i < SLEEPERS_SLOTS && woken < most; i++) {
-        uint64_t ticket = sleepers_take(event, i);
-
-        woken += ticket != 0 && signal_object(event, ticket);
-    }
-    return woken;
+    for (unsigned i = 0; i < SLEEPERS_SLOTS && woken < most; i++)
+        all = wake_slot(event, id, i, &woken) && all;
+    return all ? woken : most;
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
+/* Looked at once in each call, since it is in memory that others may write. */
+static uint64_t id_of(const struct mring_event *event)
+{
+    return *(const volatile uint64_t *)&event->id;
+}
+
 void mring_os_sleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns)
 {
-    if (event->id == 0)
+    uint64_t id = id_of(event);
+
+    if (id == 0)
         sleep_here(event, expected, timeout_ns);
     else
-        sleep_anywhere(event, expected, timeout_ns);
+        sleep_anywhere(event, id, expected, timeout_ns);
 }
 
 uint32_t mring_os_wake(struct mring_event *event, uint32_t most)
 {
-    return event->id == 0 ? wake_here(event, most) : wake_anywhere(event, most);
+    uint64_t id = id_of(event);
+
+    return id == 0 ? wake_here(event, most) : wake_anywhere(event, id, most);
 }
 
 /* The finish of SplitMix64, so that numbers which differ little give names which do. */

@@ -1,6 +1,7 @@
 #!/bin/sh
 # wine.sh FOLDER PROGRAM [ARGUMENT...]: run a program of 64-bit Windows. Wine keeps its registry and
-# its drives in FOLDER, which is made by whoever comes first.
+# its drives in FOLDER, which is made by whoever comes first. With MRING_SAY_EXIT_CODE the last line
+# says how the program has failed, if it has.
 #
 # Wine has a server and services, which it starts with the first program, and ends some time after
 # the last one. They would keep that program's output open, and who waits for its end would wait for
@@ -21,4 +22,8 @@ mkdir -p "$WINEPREFIX"
         "$folder/wine64" wineboot </dev/null 9>&-
     fi
 ) >"$WINEPREFIX.log" 2>&1 9>"$WINEPREFIX.lock"
-exec "$folder/wine64" "$@"
+[ -n "${MRING_SAY_EXIT_CODE-}" ] || exec "$folder/wine64" "$@"
+code=0
+"$folder/wine64" "$@" || code=$?
+[ "$code" -eq 0 ] || echo "wine.sh: exit code $code"
+exit "$code"

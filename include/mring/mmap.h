@@ -42,21 +42,34 @@
  *   - A name lives as long as something has it mapped, and mmap_unlink() has nothing to do. It is
  *     one of the login session (Local\), of its owner alone, whatever `mode` says. Paths and
  *     tagnames are UTF-8, or invalid_arg. A path longer than 259 characters needs the prefix \\?\,
- *     or a program and system that were told to do without.
+ *     or a program and system that were told to do without; one over 4095 is name_too_long.
  *   - A mapping keeps handles open: of a name two, of a file that may be written one. The access
- *     rights of a new file are those that its folder gives.
+ *     rights of a new file are those that its folder gives; where they do not allow to delete it, a
+ *     file that a failed call has made stays there.
  *   - mmap_pagesize() is 64 KiB, while mirrors may come in pages of 4 KiB; addresses are always
  *     multiples of mmap_pagesize().
  *   - Huge pages take the right "lock pages in memory"; MMAP_LOCK takes a working set that is large
  *     enough (SetProcessWorkingSetSize). MMAP_DONTFORK and MMAP_NODUMP have nothing to do.
  *   - A file that is mapped cannot be shortened: the system's code ERROR_USER_MAPPED_FILE.
+ *   - An I/O error is an exception (EXCEPTION_IN_PAGE_ERROR) of whoever touches the memory; with
+ *     MMAP_PREFAULT that may be the call itself.
  *   - In sparse and compressed files nothing is reserved.
  *
  * Where macOS and the BSDs differ:
  *
  *   - A name is an entry in a folder of the user's own, which says where the memory is: others
  *     can't find it, whatever `mode` and MMAP_ANY_OWNER say. After a restart of the machine it is
- *     gone. Shared memory has no blocks to reserve: it takes its pages when they are touched.
+ *     gone.
+ *   - That folder is the system's for the user on macOS, and /tmp/mring-UID on the BSDs. If another
+ *     user has made that one first, every name is access_denied. Programs that clean up /tmp may
+ *     remove what is in it: then the names are forgotten, as if by mmap_unlink(), but their memory
+ *     stays until the machine restarts.
+ *   - A name reserves nothing: shared memory has no blocks, and takes its pages when they are
+ *     touched. MMAP_PREFAULT takes them now. A name of more than 2^47 bytes is out_of_mem.
+ *   - On macOS, a name can't be mapped with MMAP_EXEC: unsupported. With MMAP_COPY it is copied
+ *     when it is mapped: what others write later is not seen, even in pages not written to.
+ *   - On the BSDs, a file grows while its blocks are reserved, and is cut back if there are not
+ *     enough: others may see that. File systems that can't reserve, as ZFS, just set the size.
  *   - On macOS, mmap_flush() leaves the bytes in the cache of the drive, unless MMAP_FULLFSYNC asks
  *     for more; a mapping with that flag keeps a descriptor open.
  *   - There are no huge pages: MMAP_HUGE_REQUIRE is unsupported. MMAP_NODUMP has nothing to do,
@@ -217,7 +230,7 @@ struct mmap_mirror_args {
                               front of the first copy; a multiple of the granularity, at most offset
                               (of anonymous memory: any). For a header. */
     void *addr;            /* of the lead or, without one, of the first copy, a multiple of the
-                              granularity; default: anywhere */
+                              granularity, on Windows of mmap_pagesize(); default: anywhere */
     unsigned mode;         /* as above */
     int (*init)(struct mmap *map, void *context); /* as above */
     void *context;

@@ -488,9 +488,13 @@ MRING_API int mring_mpmc_pop_wait(struct mring_mpmc_end *consumer, void *buffer,
  *   fd        an eventfd with O_NONBLOCK and without EFD_SEMAPHORE, the caller's, open for as long
  *             as it is set; less than 0: none any more. A process in which members of the other
  *             end are, or other consumers, or that may close the ring, has to be sent the
- *             descriptor, and sets it there. Without eventfd as there
+ *             descriptor, and sets it there
+ *   kqueue    on macOS and the BSDs, as for mring_spsc_set_eventfd(): one per end of a ring, and it
+ *             does not cross fork()
+ *   HANDLE    on Windows, as there: of an event with manual reset, cast to int
  *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is none of these
- *             >0           the system's code: EBADF
+ *             unsupported  as there
+ *             >0           the system's code: EBADF, or ERROR_INVALID_HANDLE, ERROR_ACCESS_DENIED
  *   thread    any, while no other thread uses the ring
  */
 MRING_API int mring_mpmc_set_eventfd(struct mring_mpmc *ring, enum mring_end end, int fd);

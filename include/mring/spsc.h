@@ -441,7 +441,7 @@ MRING_API int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_n
 
 /*
  * Let an end wait in epoll, poll or io_uring: give it an eventfd, which the other end writes to
- * when there is something to do.
+ * when there is something to do. On macOS and the BSDs, in kevent() or poll(): give it a kqueue.
  *
  *      int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
  *      mring_spsc_set_eventfd(&ring, MRING_READ_END, fd);
@@ -461,11 +461,19 @@ MRING_API int mring_spsc_wait_message(struct mring_spsc *ring, int64_t timeout_n
  *   fd        an eventfd with O_NONBLOCK and without EFD_SEMAPHORE, the caller's, open for as long
  *             as it is set; less than 0: none any more. It is kept in this handle: a process in
  *             which the other end is used through another handle has to be sent the descriptor, and
- *             sets it there. On macOS and the BSDs, which have no eventfd: a kqueue that is used
- *             for nothing else, or, since a kqueue can be neither sent nor inherited, a FIFO that
- *             was opened with O_RDWR | O_NONBLOCK
+ *             sets it there
+ *   kqueue    on macOS and the BSDs, which have no eventfd: one per end of a ring, since two ends
+ *             in one kqueue would be the same event. An event of the user's is put into it, which
+ *             the other end triggers; a server adds that kqueue (EVFILT_READ) to its own. A kqueue
+ *             can't be sent, and does not cross fork(): the child has not got it, and must not use
+ *             that end, nor signal it. So this is for rings between threads; between processes,
+ *             use the _wait calls
+ *   HANDLE    on Windows: of an event with manual reset, cast to int ((int)(intptr_t)handle), that
+ *             may be modified and queried; to wait for it by WaitForMultipleObjects() takes
+ *             SYNCHRONIZE, too
  *   errors    invalid_arg  the ring is MRING_NOWAIT, or the descriptor blocks, or is none of these
- *             >0           the system's code: EBADF
+ *             unsupported  a BSD without events of the user's (EVFILT_USER)
+ *             >0           the system's code: EBADF, or ERROR_INVALID_HANDLE, ERROR_ACCESS_DENIED
  *   thread    any, while no other thread uses the handle
  */
 MRING_API int mring_spsc_set_eventfd(struct mring_spsc *ring, enum mring_end end, int fd);
@@ -491,6 +499,8 @@ MRING_API int mring_spsc_arm_writable(struct mring_spsc *ring, size_t size);
  * is, but not more than `most` bytes. *moved is their number, 1 or more. If nothing was moved, what
  * the end has held back is published.
  *
+ *   fd        on Windows: of the C runtime, which is set to binary mode by this, or with _recv a
+ *             SOCKET, cast to int
  *   flags     of recv(), but not MSG_TRUNC
  *   errors    full         the ring has no room now
  *             would_block  the descriptor has nothing now
@@ -520,7 +530,9 @@ MRING_API int mring_spsc_fill_recv(struct mring_spsc *ring, int fd, size_t most,
  *             invalid_arg  most is 0
  *             >0           the system's code; nothing was consumed. write() to a pipe or socket
  *                          that nobody reads raises SIGPIPE, unless that is ignored; drain_send
- *                          never does (on macOS by the option SO_NOSIGPIPE, which the socket keeps)
+ *                          never does
+ *   macOS     has no MSG_NOSIGNAL: drain_send sets the option SO_NOSIGPIPE of the socket, by one
+ *             more system call, and the socket keeps it
  *   thread    the consumer; as above
  */
 MRING_API int mring_spsc_drain_write(struct mring_spsc *ring, int fd, size_t most, size_t *moved);

@@ -140,7 +140,7 @@ MRING_API uint64_t mring_os_event_id(void);
 
 /*
  * Make a descriptor readable, and unreadable again: an eventfd that does not block; on macOS and
- * the BSDs a kqueue, or a FIFO that is open for both reading and writing and does not block.
+ * the BSDs a kqueue, and what is no kqueue is left alone.
  */
 MRING_API void mring_os_signal(int fd);
 MRING_API void mring_os_clear(int fd);
@@ -234,7 +234,8 @@ MRING_INTERNAL bool mring_event_is_reached(struct mring_event *event, uint64_t p
  *
  *   fd        what to signal if a waiter waits for a descriptor; less than 0: there is none
  *   returns   the number of sleepers that were woken
- *   thread    the notifier; wait-free, one system call
+ *   thread    the notifier; wait-free: one system call; on macOS and Windows, where sleepers are
+ *             woken one by one unless all of them are, a few for each of `most`
  */
 MRING_INTERNAL uint32_t mring_event_wake(struct mring_event *event, int fd, uint32_t most)
 {

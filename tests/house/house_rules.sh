@@ -46,7 +46,7 @@ rule_layers() { # maps know no rings
 
 rule_systems() { # hot paths and portable halves know no system
     c_files include src |
-        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm|windows)|io_(posix|linux|kqueue|windows)|kqueue|wait_[a-z]+)\.[ch]' |
+        grep -vxE 'src/(mmap_(posix|linux|darwin|portable|shm)|io_(posix|linux)|wait_[a-z]+)\.[ch]|src/[a-z]+_windows\.[ch]' |
         report systems '^ *# *include *<((sys|linux|mach|bits|asm)/|(unistd|fcntl|pthread|signal|sched|poll|windows|winsock2|io|dlfcn|errno)\.h)'
 }
 
@@ -62,17 +62,22 @@ arrows_of() {
     include/mring/spsc.h | include/mring/mpmc.h) echo "mring/ring\\.h|$below_ring" ;;
     include/mring.h) echo 'mring/[a-z]+\.h' ;;
     src/mmap_os.h) echo 'mring/(mmap|base)\.h' ;;
+    src/security_windows.h | src/handle_windows.h) echo 'none' ;;
+    src/security_windows.c) echo 'security_windows\.h' ;;
+    src/handle_windows.c) echo 'handle_windows\.h' ;;
+    src/mmap_windows.c) echo '(mmap_os|security_windows|handle_windows)\.h|mring/(mmap|base)\.h' ;;
     src/mmap_posix.h) echo 'mmap_os\.h' ;;
     src/mmap_posix.c | src/mmap_linux.c | src/mmap_darwin.c | src/mmap_portable.c | src/mmap_shm.c)
         echo 'mmap_(posix|os)\.h'
         ;;
     src/mmap*.c) echo 'mmap_os\.h|mring/(mmap|base)\.h' ;;
     src/sleepers.h) echo 'mring/(wait|atomic|base)\.h' ;;
-    src/io_kqueue.c) echo '(io_os|kqueue)\.h' ;;
     src/wait_nap.h) echo 'mring/wait\.h' ;;
-    src/wait_kqueue.c) echo 'kqueue\.h|mring/wait\.h' ;;
+    src/wait_kqueue.c) echo "io_os\\.h|mring/ring\\.h|$below_ring" ;;
+    src/wait_windows.c) echo '(sleepers|security_windows)\.h|mring/(wait|atomic|base)\.h' ;;
     src/wait_*.c) echo '(wait_nap|sleepers)\.h|mring/(wait|atomic|base)\.h' ;;
     src/io_os.h) echo "mring/ring\\.h|$below_ring" ;;
+    src/io_windows.c) echo "(io_os|handle_windows)\\.h|mring/ring\\.h|$below_ring" ;;
     src/io_*.c) echo "io_os\\.h|mring/ring\\.h|$below_ring" ;;
     src/ring_header.h) echo "mring/ring\\.h|$below_ring" ;;
     src/ring.c) echo "ring_header\\.h|mring/ring\\.h|$below_ring" ;;

@@ -26,7 +26,7 @@ if echo '#include <sys/eventfd.h>' | compiles - 2>/dev/null; then
 fi
 
 status=0
-for file in io_kqueue io_posix mmap mmap_portable mmap_posix mmap_shm mpmc mring ring spsc wait_kqueue \
+for file in io_posix mmap mmap_portable mmap_posix mmap_shm mpmc mring ring spsc wait_kqueue \
     wait_naps wait_posix waiter; do
     if compiles "src/$file.c"; then
         echo "src/$file.c: compiles"

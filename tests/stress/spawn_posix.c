@@ -4,6 +4,7 @@
 #include "spawn.h"
 
 #include <spawn.h>
+#include <stddef.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 

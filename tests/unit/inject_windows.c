@@ -264,14 +264,15 @@ static void *WINAPI fake_MapViewOfFile3(HANDLE section, HANDLE process, void *ba
         return refuse(ERROR_INVALID_PARAMETER);
     if (fails_at("MapViewOfFile3", base))
         return NULL;
-    if ((uintptr_t)base % INJECT_PAGE != 0 || offset % INJECT_PAGE != 0 || size % INJECT_PAGE != 0)
+    if ((uintptr_t)base % INJECT_PAGE != 0 || offset % INJECT_PAGE != 0)
         return refuse(ERROR_MAPPED_ALIGNMENT);
     if (fake.refuse_pages && ((uintptr_t)base % INJECT_UNIT != 0 || offset % INJECT_UNIT != 0))
         return refuse(ERROR_MAPPED_ALIGNMENT);
     int index = find(base);
     if (index < 0)
         return refuse(ERROR_INVALID_ADDRESS);
-    if (!take_placeholder(base, size == 0 ? fake.ranges[index].size : size))
+    SIZE_T whole = (size + INJECT_PAGE - 1) & ~(SIZE_T)(INJECT_PAGE - 1);
+    if (!take_placeholder(base, size == 0 ? fake.ranges[index].size : whole))
         return NULL;
     note(STEP_MAP, base, size, offset, type, protection);
     return MapViewOfFileEx(section, view_access(protection), (DWORD)(offset >> 32), (DWORD)offset,
@@ -438,6 +439,8 @@ CALL(HANDLE, OpenFileMappingW, NULL, (DWORD access, BOOL inherit, LPCWSTR name),
      (access, inherit, name))
 CALL(BOOL, OpenProcessToken, FALSE, (HANDLE process, DWORD access, HANDLE *token),
      (process, access, token))
+CALL(BOOL, OpenThreadToken, FALSE, (HANDLE thread, DWORD access, BOOL as_self, HANDLE *token),
+     (thread, access, as_self, token))
 CALL(HANDLE, ReOpenFile, INVALID_HANDLE_VALUE,
      (HANDLE file, DWORD access, DWORD share, DWORD flags), (file, access, share, flags))
 CALL(BOOL, SetFileInformationByHandle, FALSE,

@@ -39,6 +39,7 @@
 #define MultiByteToWideChar          inject_MultiByteToWideChar
 #define OpenFileMappingW             inject_OpenFileMappingW
 #define OpenProcessToken             inject_OpenProcessToken
+#define OpenThreadToken              inject_OpenThreadToken
 #define ReOpenFile                   inject_ReOpenFile
 #define SetFileInformationByHandle   inject_SetFileInformationByHandle
 #define SetSecurityDescriptorControl inject_SetSecurityDescriptorControl
@@ -91,6 +92,7 @@ int WINAPI inject_MultiByteToWideChar(UINT page, DWORD flags, LPCCH text, int le
                                       int size);
 HANDLE WINAPI inject_OpenFileMappingW(DWORD access, BOOL inherit, LPCWSTR name);
 BOOL WINAPI inject_OpenProcessToken(HANDLE process, DWORD access, HANDLE *token);
+BOOL WINAPI inject_OpenThreadToken(HANDLE thread, DWORD access, BOOL as_self, HANDLE *token);
 HANDLE WINAPI inject_ReOpenFile(HANDLE file, DWORD access, DWORD share, DWORD flags);
 BOOL WINAPI inject_SetFileInformationByHandle(HANDLE file, FILE_INFO_BY_HANDLE_CLASS kind,
                                               void *info, DWORD size);

@@ -198,6 +198,7 @@ Test(mmap_map, refuses_tagnames_against_the_rules, .timeout = 20)
 
     cr_assert(map.created);
     mmap_free(&map);
+    mmap_unlink(longest);
 }
 
 Test(mmap_map, takes_spaces_and_utf8_in_tagnames, .timeout = 20)
@@ -516,8 +517,13 @@ Test(mmap_map, lets_exactly_one_of_several_creators_create, .timeout = 60)
 
     ASSERT_CHILD(support_child(run_race, race));
 
-    for (unsigned round = 0; round < RACE_ROUNDS; round++)
+    for (unsigned round = 0; round < RACE_ROUNDS; round++) {
+        char tagname[MMAP_TAGNAME_MAX];
+
         cr_assert_eq(atomic_load(&race->created[round]), 1, "round %u", round);
+        snprintf(tagname, sizeof tagname, "%s%u", race->tagname, round);
+        mmap_unlink(tagname);
+    }
     munmap(race, sizeof *race);
 }
 

@@ -13,24 +13,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static bool step(void);
 static void record_object(const char *name);
 static void run_meanwhile(void);
+static void run_at_removal(void);
+static bool fails(void);
 
 #define PARENT_FOLDER        support_folder()
 #define mmap_posix_open(...) (step() ? -1 : mmap_posix_open(__VA_ARGS__))
 #define shm_open(name, ...)  (record_object(name), step() ? -1 : shm_open(name, __VA_ARGS__))
-#define shm_unlink(name)     (step() ? -1 : shm_unlink(name))
+#define shm_unlink(name)     (run_at_removal(), step() ? -1 : shm_unlink(name))
 #define pwrite(...)          (step() ? -1 : pwrite(__VA_ARGS__))
 #define pread(...)           (step() ? -1 : pread(__VA_ARGS__))
-#define flock(...)           (run_meanwhile(), step() ? -1 : flock(__VA_ARGS__))
+#define flock(...)           (run_meanwhile(), step() || fails() ? -1 : flock(__VA_ARGS__))
+#define fcntl(...)           (run_meanwhile(), step() ? -1 : fcntl(__VA_ARGS__))
+#define fsync(fd)            (step() ? -1 : fsync(fd))
 #define link(...)            (step() ? -1 : link(__VA_ARGS__))
 #define unlink(path)         (step() ? -1 : unlink(path))
 #define mkdir(...)           (step() ? -1 : mkdir(__VA_ARGS__))
@@ -46,6 +54,8 @@ static void run_meanwhile(void);
 #undef pwrite
 #undef pread
 #undef flock
+#undef fcntl
+#undef fsync
 #undef link
 #undef unlink
 #undef mkdir
@@ -64,6 +74,7 @@ static struct {
     unsigned steps_left; /* 0: no end */
     int error;           /* 0: death */
     volatile bool filling, go;
+    volatile pid_t child;
     unsigned count;
     char objects[512][64];
 } * shared;
@@ -95,6 +106,27 @@ static void run_meanwhile(void)
     meanwhile = NULL;
     if (what != NULL)
         what();
+}
+
+/* Happens once, right before an object is removed. */
+static void (*at_removal)(void);
+
+static void run_at_removal(void)
+{
+    void (*what)(void) = at_removal;
+
+    at_removal = NULL;
+    if (what != NULL)
+        what();
+}
+
+/* What flock() fails with, if it is not 0. */
+static int lock_failure;
+
+static bool fails(void)
+{
+    errno = lock_failure;
+    return lock_failure != 0;
 }
 
 static void share(void)
@@ -296,7 +328,36 @@ Test(mmap_shm, tells_names_of_the_same_hash_apart)
     clean_up();
 }
 
-Test(mmap_shm, denies_what_is_no_entry_and_a_folder_that_others_may_enter)
+/* As a crash of the machine leaves them; the last one is what another program might put there. */
+Test(mmap_shm, removes_what_is_no_entry)
+{
+    static const uint64_t sizes[] = { 0, 1, sizeof(struct entry), sizeof(struct entry) + 1 };
+    char *tagname = strdup(support_tagname("name"));
+    struct folder folder;
+    struct path path;
+    struct mmap map = { 0 };
+    share();
+
+    cr_assert_eq(make_folder(&folder), 0);
+    entry_path(&path, &folder, tagname);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        support_write_file(path.text, sizes[i]);
+        cr_expect_eq(use_name(&map, tagname, MMAP_EXISTING), MMAP_NOT_FOUND, "size %zu", i);
+        cr_expect_eq(count_files('n'), 0, "size %zu", i);
+
+        support_write_file(path.text, sizes[i]);
+        cr_expect_null(remove_name(tagname), "size %zu", i);
+        cr_expect_eq(count_files('n'), 0, "size %zu", i);
+
+        support_write_file(path.text, sizes[i]);
+        cr_expect_null(make_and_free(tagname), "size %zu", i);
+        cr_expect_null(remove_name(tagname), "size %zu", i);
+    }
+    free(tagname);
+    clean_up();
+}
+
+Test(mmap_shm, denies_what_is_no_file_and_a_folder_that_others_may_enter)
 {
     struct mmap map = { 0 };
     const char *tagname = support_tagname("name");
@@ -306,7 +367,11 @@ Test(mmap_shm, denies_what_is_no_entry_and_a_folder_that_others_may_enter)
 
     cr_assert_eq(make_folder(&folder), 0);
     entry_path(&path, &folder, tagname);
-    support_write_file(path.text, sizeof(struct entry));
+    cr_assert_eq(mkdir(path.text, 0700), 0);
+    cr_expect_eq(use_name(&map, tagname, 0), MMAP_ACCESS_DENIED);
+    cr_expect_eq(mmap_unlink(tagname), MMAP_ACCESS_DENIED);
+    cr_assert_eq(rmdir(path.text), 0);
+    cr_assert_eq(symlink("/dev/null", path.text), 0);
     cr_expect_eq(use_name(&map, tagname, 0), MMAP_ACCESS_DENIED);
     cr_expect_eq(mmap_unlink(tagname), MMAP_ACCESS_DENIED);
     cr_assert_eq(unlink(path.text), 0);
@@ -314,6 +379,65 @@ Test(mmap_shm, denies_what_is_no_entry_and_a_folder_that_others_may_enter)
     cr_assert_eq(chmod(folder.text, 0770), 0);
     cr_expect_eq(use_name(&map, tagname, 0), MMAP_ACCESS_DENIED);
     cr_expect_eq(mmap_unlink(tagname), MMAP_ACCESS_DENIED);
+    clean_up();
+}
+
+Test(mmap_shm, has_no_memory_for_what_no_address_space_holds)
+{
+    struct mmap map = { 0 };
+    struct mmap_args args = { .file.tagname = support_tagname("name"),
+                              .access = MMAP_WRITE,
+                              .size = ((uint64_t)1 << 47) + 1 };
+    share();
+
+    cr_expect_eq(mmap_map(&map, &args), MMAP_OUT_OF_MEM);
+    args.size = (uint64_t)INT64_MAX;
+    cr_expect_eq(mmap_map(&map, &args), MMAP_OUT_OF_MEM);
+    clean_up();
+}
+
+Test(mmap_shm, fails_and_leaves_nothing_where_a_draft_cannot_be_locked)
+{
+    struct mmap map = { 0 };
+    const char *tagname = support_tagname("name");
+    share();
+
+    lock_failure = ENOLCK;
+    cr_expect_eq(use_name(&map, tagname, 0), ENOLCK);
+    cr_expect_eq(count_files('t'), 0);
+    cr_expect_eq(shared->count, 0);
+
+    /* Those that sweep it have it, and remove it. */
+    lock_failure = EWOULDBLOCK;
+    cr_expect_eq(use_name(&map, tagname, 0), EBUSY);
+    lock_failure = 0;
+    sweep_by_making();
+    clean_up();
+}
+
+static int lose_folder(struct mmap *map, void *context)
+{
+    (void)map;
+    return rename(folder_path(), context) == 0 ? EIO : errno;
+}
+
+Test(mmap_shm, removes_the_object_of_what_was_not_published_though_the_folder_is_gone)
+{
+    struct mmap map = { 0 };
+    const char *elsewhere = support_path("elsewhere");
+    share();
+
+    cr_expect_eq(mmap_map(&map, &(struct mmap_args){ .file.tagname = support_tagname("name"),
+                                                     .access = MMAP_WRITE,
+                                                     .size = SIZE,
+                                                     .init = lose_folder,
+                                                     .context = (void *)(uintptr_t)elsewhere }),
+                 EIO);
+    cr_expect_eq(shared->count, 1);
+    cr_expect_eq(count_objects(), 0);
+
+    cr_assert_eq(rename(elsewhere, folder_path()), 0);
+    sweep_by_making();
     clean_up();
 }
 
@@ -560,6 +684,100 @@ Test(mmap_shm, what_is_published_while_it_is_looked_at_is_not_swept)
     cr_expect(is_complete(&map));
     mmap_free(&map);
     cr_expect_null(remove_name(tagname));
+    free(tagname);
+    clean_up();
+}
+
+/* By a call that no handler hears of, as those of posix_spawn() are. */
+static void fork_and_die(void)
+{
+    if (syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) == 0) {
+        shared->child = (pid_t)syscall(SYS_getpid);
+        shared->filling = true;
+        alarm(20);
+        for (;;)
+            pause();
+    }
+    while (!shared->filling)
+        usleep(1000);
+    raise(SIGKILL);
+}
+
+static const char *remove_and_die(void *context)
+{
+    at_removal = fork_and_die;
+    return remove_name(context);
+}
+
+Test(mmap_shm, a_child_of_a_remover_that_dies_holds_nobody_up)
+{
+    char *tagname = strdup(support_tagname("name"));
+    share();
+
+    cr_assert_null(make_and_free(tagname));
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    const char *failure = support_child(remove_and_die, tagname);
+    cr_assert(failure != NULL && strcmp(failure, "signal 9") == 0, "%s", failure);
+    failure = support_child(remove_name, tagname);
+    cr_expect_null(failure, "%s", failure);
+
+    kill(shared->child, SIGKILL);
+    free(tagname);
+    clean_up();
+}
+
+static void remove_lock(void)
+{
+    struct folder folder;
+    struct path path;
+
+    cr_assert_eq(use_folder(&folder), 0);
+    path_in(&path, &folder, 'l', "ock");
+    cr_assert_eq(unlink(path.text), 0);
+}
+
+/* As a program does that cleans up /tmp. */
+Test(mmap_shm, the_lock_is_the_one_that_others_find)
+{
+    struct folder folder;
+    struct path path;
+    char *tagname = strdup(support_tagname("name"));
+    share();
+
+    cr_assert_null(make_and_free(tagname));
+    meanwhile = remove_lock;
+    cr_expect_null(remove_name(tagname));
+    cr_expect_null(meanwhile);
+    cr_assert_eq(use_folder(&folder), 0);
+    path_in(&path, &folder, 'l', "ock");
+    cr_expect(support_exists(path.text), "what was locked was removed");
+    free(tagname);
+    clean_up();
+}
+
+static void *remove_again_and_again(void *tagname)
+{
+    while (!shared->go)
+        mmap_unlink(tagname);
+    return NULL;
+}
+
+/* A child that was forked while another thread held the lock would wait for that thread. */
+Test(mmap_shm, a_child_can_remove_names_whatever_other_threads_were_doing)
+{
+    pthread_t thread;
+    char *tagname = strdup(support_tagname("name"));
+    const char *failure = NULL;
+    share();
+
+    cr_assert_null(make_and_free(tagname));
+    cr_assert_eq(pthread_create(&thread, NULL, remove_again_and_again, tagname), 0);
+    for (int i = 0; i < 200 && failure == NULL; i++)
+        failure = support_child(remove_name, tagname);
+    shared->go = true;
+    pthread_join(thread, NULL);
+
+    cr_expect_null(failure, "%s", failure);
     free(tagname);
     clean_up();
 }

@@ -301,6 +301,39 @@ Test(windows, a_path_over_all_limits_is_too_long)
     }
 }
 
+/* A part of more than 255 characters is no name anywhere; the prefix is about all of a path. */
+Test(windows, a_path_with_a_part_that_is_too_long_is_too_long)
+{
+    static const struct {
+        const wchar_t *prefix;
+        size_t parts, length;
+        int err;
+    } rows[] = {
+        { L"", 1, 256, MMAP_NAME_TOO_LONG },        { L"", 2, 256, MMAP_NAME_TOO_LONG },
+        { L"\\\\?\\", 1, 256, MMAP_NAME_TOO_LONG }, { L"", 4, 100, MMAP_NAME_TOO_LONG },
+        { L"\\\\?\\", 4, 100, MMAP_NOT_FOUND },     { L"", 2, 10, MMAP_NOT_FOUND },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wchar_t wide[2000];
+        char path[6000];
+        uint64_t size;
+        size_t length = (size_t)_snwprintf(wide, 2000, L"%ls%ls", rows[i].prefix, folder);
+        for (size_t part = 0; part < rows[i].parts; part++) {
+            wide[length++] = L'\\';
+            for (size_t j = 0; j < rows[i].length; j++)
+                wide[length++] = L'a';
+        }
+        wide[length] = L'\0';
+        WideCharToMultiByte(CP_UTF8, 0, wide, -1, path, sizeof path, NULL, NULL);
+
+        int err = mmap_filesize(&(struct mmap_file){ .path = path }, &size);
+        cr_expect_eq(err, rows[i].err, "row %zu: %s", i, mmap_errname(err));
+        err = mmap_set_filesize(&(struct mmap_file){ .path = path }, 1);
+        cr_expect_eq(err, rows[i].err, "row %zu, to create: %s", i, mmap_errname(err));
+    }
+}
+
 Test(windows, devices_folders_and_locked_files_have_names_of_errors)
 {
     HANDLE locked = open_handle(L"locked", GENERIC_READ, 0);
@@ -334,15 +367,22 @@ Test(windows, a_file_that_would_be_empty_is_told_from_a_missing_folder)
     struct mmap map = { 0 };
     char slashes[MAX_PATH * 3];
     snprintf(slashes, sizeof slashes, "%s", path_of(L"new"));
+    char verbatim[MAX_PATH * 3], missing[MAX_PATH * 3];
+    snprintf(verbatim, sizeof verbatim, "\\\\?\\%s", path_of(L"new"));
+    snprintf(missing, sizeof missing, "\\\\?\\%s", path_of(L"no\\new"));
     for (char *pos = slashes; *pos != '\0'; pos++)
         *pos = *pos == '\\' ? '/' : *pos;
     const struct {
         const char *path;
         int err;
     } rows[] = {
-        { path_of(L"new"), MMAP_FILE_TOO_SHORT },      { slashes, MMAP_FILE_TOO_SHORT },
-        { "mring-no-such-file", MMAP_FILE_TOO_SHORT }, { "C:mring-none", MMAP_FILE_TOO_SHORT },
+        { path_of(L"new"), MMAP_FILE_TOO_SHORT },
+        { slashes, MMAP_FILE_TOO_SHORT },
+        { "mring-no-such-file", MMAP_FILE_TOO_SHORT },
+        { "C:mring-none", MMAP_FILE_TOO_SHORT },
         { path_of(L"no\\new"), MMAP_NOT_FOUND },
+        { verbatim, MMAP_FILE_TOO_SHORT },
+        { missing, MMAP_NOT_FOUND },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -361,25 +361,11 @@ static void *wait_in_thread(void *context)
     return NULL;
 }
 
-/* Whether the system has put a thread to sleep. */
-static bool is_asleep(uint32_t tid)
-{
-    char path[64], text[256] = "";
-
-    snprintf(path, sizeof path, "/proc/self/task/%u/stat", tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t size = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *state = size > 0 ? strrchr(text, ')') : NULL;
-    return state != NULL && state[1] == ' ' && state[2] == 'S';
-}
-
 /* Wait until a thread sleeps, for at least the time that is told. */
 static void await_sleep(const struct sleeper *sleeper, uint64_t sleeps)
 {
-    while (sleeps_of(&sleeper->end) < sleeps || !is_asleep(mring_load_acquire_u32(&sleeper->tid)))
+    while (sleeps_of(&sleeper->end) < sleeps ||
+           !support_is_asleep(mring_load_acquire_u32(&sleeper->tid)))
         usleep(200);
 }
 
@@ -1377,7 +1363,7 @@ static void sleep_behind(struct sleeper *sleepers, unsigned count, struct mring_
         while (sum_of_sleeps(sleepers, count) < sleeps)
             usleep(200);
         for (unsigned i = 0; i < count; i++)
-            while (!is_asleep(mring_load_acquire_u32(&sleepers[i].tid)))
+            while (!support_is_asleep(mring_load_acquire_u32(&sleepers[i].tid)))
                 usleep(200);
     }
 }
@@ -2051,6 +2037,7 @@ TestSuite(mring_mpmc_set_eventfd, .init = support_begin, .fini = support_end);
 
 Test(mring_mpmc_set_eventfd, takes_nothing_but_an_eventfd_that_does_not_block, .timeout = 5)
 {
+    support_needs_posix("an eventfd that blocks");
     int pipe_fds[2];
     cr_assert_eq(pipe2(pipe_fds, O_NONBLOCK | O_CLOEXEC), 0);
     int closed = fcntl(pipe_fds[0], F_DUPFD_CLOEXEC, 500); /* high: nothing else gets it */
@@ -2616,7 +2603,7 @@ static void await_doze(const struct dozer *dozer)
 {
     for (int seen = 0; seen < 10;) {
         uint32_t tid = mring_load_acquire_u32(&dozer->tid);
-        seen = tid != 0 && is_asleep(tid) ? seen + 1 : 0;
+        seen = tid != 0 && support_is_asleep(tid) ? seen + 1 : 0;
         usleep(500);
     }
 }
@@ -2662,6 +2649,7 @@ Test(mring_os_wake, wakes_no_more_than_it_is_told_and_says_how_many, .timeout = 
     cr_expect_eq(mring_os_wake(&event, 2), 2);
     cr_expect_eq(count_awake(dozers), 3);
     cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 1);
+    cr_expect_eq(count_awake(dozers), SLEEPERS);
     cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 0);
 
     join_dozers(dozers);
@@ -2679,6 +2667,7 @@ Test(mring_event_wake, acknowledges_nobody_when_as_many_were_woken_as_allowed, .
     cr_expect_eq(mring_load_acquire_u32(&event.ack), 0, "who sleeps on is not acknowledged");
     cr_expect_eq(wake_some(&event, 1), 1, "the next one tries again");
     cr_expect_eq(mring_load_acquire_u32(&event.ack), 0, "nor is it known that nobody does");
+    cr_expect_eq(count_awake(dozers), SLEEPERS);
 
     cr_expect_eq(wake_some(&event, 1), 0);
     cr_expect_eq(mring_load_acquire_u32(&event.ack), SLEEPERS);

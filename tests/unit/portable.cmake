@@ -1,6 +1,6 @@
 # With MRING_PORTABLE, what a unit test expects of Linux alone is left out, and here is why:
 #
-#   eventfd    descriptors for poll loops are FIFOs: unit.wait_naps
+#   eventfd    descriptors for poll loops are kqueues, and there are none: unit.wait_naps
 #   barriers   there are none: rings use fences
 #   naps       the system wakes nobody, so nobody is counted; all that are announced wake, so a test
 #              can't have just one do so

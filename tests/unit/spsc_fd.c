@@ -487,7 +487,8 @@ Test(mring_spsc_drain, writes_to_a_file, .timeout = 5)
 
 Test(mring_spsc_drain, consumes_only_what_the_descriptor_took, .timeout = 5)
 {
-    for (int kind = FIRST_FULL; kind < KINDS; kind++) {
+    support_needs_posix("a pair of sockets where all that one took can be read from the other");
+    for (int kind = 0; kind < KINDS; kind++) {
         const uint64_t capacity = mring_capacity(1 << 20, 0);
         struct mring_spsc ring = { 0 };
         struct channel channel = new_channel((enum kind)kind, true);

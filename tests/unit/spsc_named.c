@@ -305,7 +305,9 @@ Test(mring_spsc_open, writes_the_header_that_others_expect, .timeout = 5)
     cr_expect_arr_eq(found, expected, sizeof expected);
     cr_expect_eq(bytes[SUPPORT_BYTE_AT(0x10000, 8, 0)], 5, "write_pos");
     cr_expect(support_is_zero(bytes + sizeof expected, 0x10000 - sizeof expected));
-    cr_expect(support_is_zero(bytes + 0x10008, 0x10000 - 8), "the rest of the side");
+    cr_expect(support_is_zero(bytes + 0x10008, 0x190), "the rest of the side");
+    cr_expect_neq(support_is_zero(bytes + 0x10198, 8), support_is_windows, "its sleepers' names");
+    cr_expect(support_is_zero(bytes + 0x101a0, 0x10000 - 0x1a0), "the rest of the side");
     cr_expect_eq(bytes[0x20000], 0, "read_pos");
     cr_expect_arr_eq(bytes + 0x30000, "bytes", 5);
     mmap_free(&map);

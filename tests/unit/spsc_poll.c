@@ -131,6 +131,7 @@ static void expect_refusal(const char *name, int fd, int expected)
 
 Test(mring_spsc_set_eventfd, takes_nothing_but_an_eventfd_that_does_not_block, .timeout = 5)
 {
+    support_needs_posix("an eventfd that blocks");
     int pipe_fds[2], socket_fds[2];
     cr_assert_eq(pipe2(pipe_fds, O_NONBLOCK | O_CLOEXEC), 0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, socket_fds), 0);

@@ -45,8 +45,46 @@ void support_begin(void)
     snprintf(name_prefix, sizeof name_prefix, "mring-test-%ld-", (long)getpid());
 }
 
+#if defined(SUPPORT_PORTABLE_NAMES)
+/* Names are not files that could be looked for, so remember them; a test without the library has
+   none. */
+int mmap_unlink(const char *tagname) __attribute__((weak));
+
+static char tagnames[1024][300];
+static size_t tagname_count;
+
+static void remember_tagname(const char *tagname)
+{
+    for (size_t i = 0; i < tagname_count; i++) {
+        if (strcmp(tagnames[i], tagname) == 0)
+            return;
+    }
+    if (tagname_count == sizeof tagnames / sizeof *tagnames)
+        support_die("too many tagnames");
+    strcpy(tagnames[tagname_count++], tagname);
+}
+
+static void remove_tagnames(void)
+{
+    for (size_t i = 0; i < tagname_count && mmap_unlink != NULL; i++) {
+        if (mmap_unlink(tagnames[i]) != 0)
+            support_die(tagnames[i]);
+    }
+}
+#else
+static void remember_tagname(const char *tagname)
+{
+    (void)tagname;
+}
+
+static void remove_tagnames(void)
+{
+}
+#endif
+
 void support_end(void)
 {
+    remove_tagnames();
     support_for_each_entry(support_names_folder(), name_prefix, remove_entry, NULL);
     support_for_each_entry(folder, "", remove_entry, NULL);
     support_remove(folder);
@@ -66,7 +104,10 @@ const char *support_path(const char *name)
 
 const char *support_tagname(const char *name)
 {
-    return strcat(strcpy(support_next_text(), name_prefix), name);
+    const char *tagname = strcat(strcpy(support_next_text(), name_prefix), name);
+
+    remember_tagname(tagname);
+    return tagname;
 }
 
 unsigned char support_byte(uint64_t position)

@@ -75,6 +75,9 @@ const char *support_message(int code);
 extern const bool support_is_windows;
 void support_needs_posix(const char *what);
 
+/* Whether the system has put a thread of this process to sleep; tid is its gettid(). */
+bool support_is_asleep(uint32_t tid);
+
 /* Open descriptors of this process. */
 size_t support_fd_count(void);
 

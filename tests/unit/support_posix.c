@@ -144,6 +144,20 @@ size_t support_fd_count(void)
     return count - 3; /* two dots, and the folder itself */
 }
 
+bool support_is_asleep(uint32_t tid)
+{
+    char path[64], text[256] = "";
+
+    snprintf(path, sizeof path, "/proc/self/task/%u/stat", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t size = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *state = size > 0 ? strrchr(text, ')') : NULL;
+    return state != NULL && state[1] == ' ' && state[2] == 'S';
+}
+
 uint64_t support_status(const char *field)
 {
     static char text[16384];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What support.c needs of a system. One support_*.c has it, and the rest of support.h. */
+/* What support.c needs of a system. One support_*.c is compiled; it has the rest of support.h. */
 #ifndef MRING_TESTS_SUPPORT_SYSTEM_H
 #define MRING_TESTS_SUPPORT_SYSTEM_H
 

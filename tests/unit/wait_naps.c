@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting as macOS and the BSDs do where they have nothing better: naps, and FIFOs for poll loops.
- * Their files are compiled in, and rings of the library run on them.
+ * Waiting as macOS and the BSDs do: naps where they have nothing better, and kqueues for poll
+ * loops. Their files are compiled in, and rings of the library run on them.
  */
 #define _GNU_SOURCE
 
 #include "support.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <mring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +23,130 @@ static void record_nap(const struct timespec *time);
 #define nanosleep(time, rest) (record_nap(time), nanosleep(time, rest))
 #include "../../src/wait_naps.c"
 #undef nanosleep
-#include "../../src/io_kqueue.c"
+
+#if __has_include(<sys/event.h>)
+static int new_kqueue(void)
+{
+    return kqueue();
+}
+
+static void forget_kqueue(int fd)
+{
+    (void)fd;
+}
+#else
+#include <sys/eventfd.h>
+
+/*
+ * What kqueues do, as far as they are used here, over eventfds: one is readable while an event in
+ * it is triggered. Changes are made in their order, up to the first that fails.
+ */
+#define EVFILT_USER  (-11)
+#define EV_ADD       0x01
+#define EV_DELETE    0x02
+#define EV_CLEAR     0x20
+#define NOTE_TRIGGER 0x01000000
+
+struct kevent {
+    uintptr_t ident;
+    short filter;
+    unsigned short flags;
+    unsigned fflags;
+};
+
+#define EV_SET(event, ident, filter, flags, fflags, data, udata)                                   \
+    (*(event) = (struct kevent){ ident, filter, flags, fflags })
+
+#define EVENTS 4
+
+static struct fake {
+    int fd;
+    struct {
+        bool is_there, triggered;
+        uintptr_t ident;
+    } events[EVENTS];
+} fakes[8];
+
+static pthread_mutex_t fakes_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct fake *find_fake(int fd)
+{
+    for (size_t i = 0; i < sizeof fakes / sizeof *fakes; i++) {
+        if (fakes[i].fd == fd)
+            return &fakes[i];
+    }
+    return NULL;
+}
+
+static int new_kqueue(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+    *find_fake(0) = (struct fake){ .fd = fd };
+    return fd;
+}
+
+static void forget_kqueue(int fd)
+{
+    *find_fake(fd) = (struct fake){ 0 };
+}
+
+static int change_fake(struct fake *fake, const struct kevent *change)
+{
+    int found = -1, unused = -1;
+
+    for (int i = 0; i < EVENTS; i++) {
+        if (fake->events[i].is_there && fake->events[i].ident == change->ident)
+            found = i;
+        else if (!fake->events[i].is_there)
+            unused = i;
+    }
+    if (change->flags & EV_ADD && found < 0) {
+        fake->events[unused].is_there = true;
+        fake->events[unused].triggered = false;
+        fake->events[unused].ident = change->ident;
+        found = unused;
+    }
+    if (found < 0)
+        return ENOENT;
+    if (change->flags & EV_DELETE)
+        fake->events[found].is_there = fake->events[found].triggered = false;
+    if (change->fflags & NOTE_TRIGGER)
+        fake->events[found].triggered = true;
+    return 0;
+}
+
+static void show_fake(const struct fake *fake)
+{
+    bool triggered = false;
+    eventfd_t count;
+
+    for (int i = 0; i < EVENTS; i++)
+        triggered |= fake->events[i].triggered;
+    if (triggered)
+        eventfd_write(fake->fd, 1);
+    else
+        eventfd_read(fake->fd, &count);
+}
+
+static int kevent(int fd, const struct kevent *changes, int count, struct kevent *events, int room,
+                  const struct timespec *timeout)
+{
+    cr_assert(events == NULL && room == 0 && timeout == NULL, "it takes out events, or waits");
+    pthread_mutex_lock(&fakes_mutex);
+    struct fake *fake = fd > 0 ? find_fake(fd) : NULL;
+    int code = fake == NULL ? EBADF : 0;
+
+    for (int i = 0; i < count && code == 0; i++)
+        code = change_fake(fake, &changes[i]);
+    if (fake != NULL)
+        show_fake(fake);
+    pthread_mutex_unlock(&fakes_mutex);
+    errno = code;
+    return code == 0 ? 0 : -1;
+}
+#endif
+
 #include "../../src/wait_kqueue.c"
 
 TestSuite(wait_naps, .init = support_begin, .fini = support_end, .timeout = 30);
@@ -146,14 +269,6 @@ Test(wait_naps, are_all_acknowledged_by_any_wake)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
-static int new_fifo(const char *name, int flags)
-{
-    const char *path = support_path(name);
-
-    cr_assert(mkfifo(path, 0600) == 0 || support_exists(path));
-    return open(path, flags | O_CLOEXEC);
-}
-
 static bool is_readable(int fd)
 {
     struct pollfd what = { .fd = fd, .events = POLLIN };
@@ -161,17 +276,24 @@ static bool is_readable(int fd)
     return poll(&what, 1, 0) == 1 && (what.revents & POLLIN);
 }
 
-Test(wait_naps, descriptors_are_fifos_that_do_not_block_and_never_lack_a_reader)
+/* Somebody else's event in a kqueue. */
+static int change_other(int fd, unsigned short flags, unsigned fflags)
 {
-    int pipes[2];
+    struct kevent event;
+
+    EV_SET(&event, 1, EVFILT_USER, flags, fflags, 0, NULL);
+    return kevent(fd, &event, 1, NULL, 0, NULL);
+}
+
+Test(wait_naps, descriptors_are_kqueues)
+{
+    int pipes[2], kqueue = new_kqueue();
     cr_assert_eq(pipe(pipes), 0);
     const struct {
         int fd, err;
     } rows[] = {
-        { new_fifo("good", O_RDWR | O_NONBLOCK), 0 },
-        { new_fifo("blocks", O_RDWR), MMAP_INVALID_ARG },
-        { new_fifo("good", O_RDONLY | O_NONBLOCK), MMAP_INVALID_ARG },
-        { new_fifo("good", O_WRONLY | O_NONBLOCK), MMAP_INVALID_ARG },
+        { kqueue, 0 },
+        { kqueue, 0 },
         { pipes[0], MMAP_INVALID_ARG },
         { pipes[1], MMAP_INVALID_ARG },
         { open(support_folder(), O_RDONLY), MMAP_INVALID_ARG },
@@ -182,11 +304,12 @@ Test(wait_naps, descriptors_are_fifos_that_do_not_block_and_never_lack_a_reader)
         cr_expect_eq(mring_io_check_signal(rows[i].fd), rows[i].err, "row %zu", i);
 }
 
-Test(wait_naps, a_fifo_is_readable_from_a_signal_until_it_is_cleared)
+Test(wait_naps, a_kqueue_is_readable_from_a_signal_until_it_is_cleared)
 {
-    static const unsigned signals[] = { 1, 255, 256, 257, 100000 };
-    int fd = new_fifo("fifo", O_RDWR | O_NONBLOCK);
+    static const unsigned signals[] = { 1, 2, 1000 };
+    int fd = new_kqueue();
 
+    cr_assert_eq(mring_io_check_signal(fd), 0);
     for (size_t i = 0; i < COUNT_OF(signals); i++) {
         cr_expect_not(is_readable(fd), "%u signals", signals[i]);
         for (unsigned j = 0; j < signals[i]; j++)
@@ -196,6 +319,47 @@ Test(wait_naps, a_fifo_is_readable_from_a_signal_until_it_is_cleared)
     }
     cr_expect_not(is_readable(fd));
     mring_os_clear(fd);
+    cr_expect_not(is_readable(fd));
+}
+
+Test(wait_naps, what_others_have_in_a_kqueue_is_left_alone)
+{
+    int fd = new_kqueue();
+
+    cr_assert_eq(mring_io_check_signal(fd), 0);
+    cr_assert_eq(change_other(fd, EV_ADD | EV_CLEAR, 0), 0);
+    cr_assert_eq(change_other(fd, 0, NOTE_TRIGGER), 0);
+    mring_os_signal(fd);
+    mring_os_clear(fd);
+    cr_expect(is_readable(fd), "an event of others was taken");
+
+    cr_assert_eq(change_other(fd, EV_DELETE, 0), 0);
+    cr_expect_not(is_readable(fd));
+}
+
+/* As in a forked child, which has not got the kqueue: the number may be anything's by now. */
+Test(wait_naps, a_number_that_is_no_kqueue_any_more_is_left_alone)
+{
+    int fd = new_kqueue(), pipes[2];
+    char byte;
+
+    cr_assert_eq(mring_io_check_signal(fd), 0);
+    forget_kqueue(fd);
+    cr_assert_eq(pipe2(pipes, O_NONBLOCK), 0);
+    cr_assert_eq(dup2(pipes[1], fd), fd);
+    mring_os_signal(fd);
+    cr_expect_lt(read(pipes[0], &byte, 1), 0, "it was written to");
+
+    cr_assert_eq(write(pipes[1], "x", 1), 1);
+    cr_assert_eq(dup2(pipes[0], fd), fd);
+    mring_os_clear(fd);
+    cr_expect_eq(read(pipes[0], &byte, 1), 1, "it was read from");
+
+    close(fd);
+    int other = new_kqueue();
+    mring_os_clear(other);
+    mring_os_signal(other);
+    cr_expect_not(is_readable(other), "our event is in a kqueue that was not given");
 }
 
 /* ---- rings ----------------------------------------------------------------------------------- */
@@ -256,33 +420,48 @@ static uint32_t consume_polling(struct mring_spsc *ring, int fd)
     return next;
 }
 
-/* Both ends fall asleep and are woken, across a fork; with a FIFO, which is inherited, too. */
-static void run_ring(bool polls)
+static void new_ring(struct mring_spsc *ring)
+{
+    cr_assert_eq(mring_spsc_create(ring, &(struct mring_args){ .capacity = 65536 }), 0);
+}
+
+/* Both ends fall asleep and are woken, across a fork. */
+Test(wait_naps, move_a_ring_between_processes)
 {
     struct mring_spsc ring;
-    int fd = new_fifo("fifo", O_RDWR | O_NONBLOCK);
+    int status = -1;
+    new_ring(&ring);
 
-    cr_assert_eq(mring_spsc_create(&ring, &(struct mring_args){ .capacity = 65536 }), 0);
-    if (polls)
-        cr_assert_eq(mring_spsc_set_eventfd(&ring, MRING_READ_END, fd), 0);
     pid_t pid = fork();
     if (pid == 0)
         _exit(produce(&ring) != NULL);
-    uint32_t got = polls ? consume_polling(&ring, fd) : consume_sleeping(&ring);
-    int status = -1;
+    uint32_t got = consume_sleeping(&ring);
     waitpid(pid, &status, 0);
 
     cr_expect_eq(got, MESSAGES);
     cr_expect_eq(status, 0);
-}
-
-Test(wait_naps, move_a_ring_between_processes)
-{
-    run_ring(false);
     cr_expect_gt(naps.count, 0u, "nobody slept");
 }
 
-Test(wait_naps, fifos_move_a_ring_between_processes)
+static void *produce_in_thread(void *ring)
 {
-    run_ring(true);
+    return (void *)(uintptr_t)produce(ring);
+}
+
+/* A kqueue stays in its process. */
+Test(wait_naps, kqueues_move_a_ring_between_threads)
+{
+    struct mring_spsc ring;
+    pthread_t thread;
+    void *failure = NULL;
+    int fd = new_kqueue();
+    new_ring(&ring);
+
+    cr_assert_eq(mring_spsc_set_eventfd(&ring, MRING_READ_END, fd), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, produce_in_thread, &ring), 0);
+    uint32_t got = consume_polling(&ring, fd);
+    pthread_join(thread, &failure);
+
+    cr_expect_eq(got, MESSAGES);
+    cr_expect_null(failure, "%s", (const char *)failure);
 }

@@ -49,6 +49,15 @@ static SOCKET accept_stream(SOCKET listener)
     return stream;
 }
 
+/* No more than a test would fill; before they are connected. */
+static void keep_small(SOCKET socket)
+{
+    int bytes = 8192;
+
+    setsockopt(socket, SOL_SOCKET, SO_SNDBUF, (char *)&bytes, sizeof bytes);
+    setsockopt(socket, SOL_SOCKET, SO_RCVBUF, (char *)&bytes, sizeof bytes);
+}
+
 /* The other way, too, for those without connections. */
 static bool connect_back(SOCKET first, SOCKET second)
 {
@@ -84,6 +93,8 @@ int windows_socketpair(int family, int type, int protocol, int fds[2])
         return -1;
     SOCKET first = socket(AF_INET, has_messages ? SOCK_DGRAM : SOCK_STREAM, 0);
     SOCKET second = socket(AF_INET, has_messages ? SOCK_DGRAM : SOCK_STREAM, 0);
+    keep_small(first);
+    keep_small(second);
     if (!connect_pair(first, second) || (has_messages && !connect_back(first, second)))
         return -1;
     if (!has_messages)

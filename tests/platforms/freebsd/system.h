@@ -19,6 +19,7 @@ typedef struct folder DIR;
 typedef struct {
     int state;
 } pthread_once_t;
+typedef struct mutex *pthread_mutex_t;
 
 struct timespec {
     time_t tv_sec;
@@ -42,6 +43,12 @@ struct rlimit {
     rlim_t rlim_cur, rlim_max;
 };
 
+struct flock {
+    off_t l_start, l_len;
+    int l_pid;
+    short l_type, l_whence;
+};
+
 struct kevent {
     uintptr_t ident;
     short filter;
@@ -60,9 +67,11 @@ enum {
     EINTR,
     ENXIO = 6,
     EBADF = 9,
+    EDEADLK = 11,
     ENOMEM = 12,
     EACCES,
-    EEXIST = 17,
+    EBUSY = 16,
+    EEXIST,
     ENODEV = 19,
     ENOTDIR,
     EISDIR,
@@ -92,13 +101,17 @@ enum {
 #define O_EXCL          0x800
 #define O_NOCTTY        0x8000
 #define O_CLOEXEC       0x100000
+#define F_GETFD         1
 #define F_GETFL         3
+#define F_SETLKW        13
+#define F_WRLCK         3
+#define F_UNLCK         2
+#define SEEK_SET        0
 #define LOCK_EX         2
 #define LOCK_NB         4
 #define LOCK_UN         8
 #define S_ISREG(mode)   (((mode)&0170000) == 0100000)
 #define S_ISDIR(mode)   (((mode)&0170000) == 0040000)
-#define S_ISFIFO(mode)  (((mode)&0170000) == 0010000)
 #define PATH_MAX        1024
 #define INT_MIN         (-2147483647 - 1)
 #define _SC_PAGESIZE    47
@@ -126,12 +139,15 @@ enum {
 #define CLOCK_MONOTONIC 4
 #define EVFILT_USER     (-11)
 #define EV_ADD          1
+#define EV_DELETE       2
 #define EV_CLEAR        0x20
 #define NOTE_TRIGGER    0x01000000
 #define PTHREAD_ONCE_INIT                                                                          \
     {                                                                                              \
         0                                                                                          \
     }
+#define PTHREAD_MUTEX_INITIALIZER ((pthread_mutex_t)0)
+#define EWOULDBLOCK               EAGAIN
 #define EV_SET(event, ident_, filter_, flags_, fflags_, data_, udata_)                             \
     do {                                                                                           \
         (event)->ident = (ident_);                                                                 \
@@ -153,6 +169,7 @@ int fflush(FILE *);
 int fileno(FILE *);
 int flock(int, int);
 int fstat(int, struct stat *);
+int fsync(int);
 int ftruncate(int, off_t);
 uid_t geteuid(void);
 int getrlimit(int, struct rlimit *);
@@ -175,6 +192,8 @@ DIR *opendir(const char *);
 int posix_fallocate(int, off_t, off_t);
 ssize_t pread(int, void *, size_t, off_t);
 int pthread_atfork(void (*)(void), void (*)(void), void (*)(void));
+int pthread_mutex_lock(pthread_mutex_t *);
+int pthread_mutex_unlock(pthread_mutex_t *);
 int pthread_once(pthread_once_t *, void (*)(void));
 ssize_t pwrite(int, const void *, size_t, off_t);
 ssize_t read(int, void *, size_t);
