@@ -7,6 +7,11 @@
 /* ---- descriptors of the C runtime ------------------------------------------------------------ */
 
 #if defined(_UCRT) || defined(_MSC_VER)
+#ifdef __MINGW32__ /* whose older headers do not declare it */
+_CRTIMP _invalid_parameter_handler __cdecl _set_thread_local_invalid_parameter_handler(
+    _invalid_parameter_handler handler);
+#endif
+
 static void report_only(const wchar_t *expression, const wchar_t *function, const wchar_t *file,
                         unsigned line, uintptr_t reserved)
 {

@@ -445,7 +445,7 @@ static DWORD section_access(unsigned access)
 static int open_object(struct os_object *object, HANDLE directory, unsigned access, unsigned flags)
 {
     wchar_t name[NAME_CHARS];
-    HANDLE section;
+    HANDLE section = NULL;
     uint64_t id = 0, size = 0;
     int err = read_id(directory, &id);
 
@@ -475,7 +475,7 @@ static int open_object(struct os_object *object, HANDLE directory, unsigned acce
 static int open_name(struct os_object *object, const char *tagname, unsigned access, unsigned flags)
 {
     wchar_t name[NAME_CHARS];
-    HANDLE directory;
+    HANDLE directory = NULL;
     int err = directory_name(name, tagname);
 
     if (err != 0)

@@ -1275,7 +1275,12 @@ int mring_mpmc_arm(struct mring_mpmc_end *member, size_t size)
     if (err != MRING_TIMED_OUT)
         return err;
     waiter.event = &side_of(&member->layout, member->end)->poll_event;
-    return mring_waiter_arm(&waiter, fd);
+    err = mring_waiter_arm(&waiter, fd);
+    /* What was cleared was perhaps for another one who polls, and there is still what it was for:
+       after the end, for one, nobody signals again. */
+    if (err != waiter.not_yet && !has_one_member(&member->layout, member->end))
+        mring_os_signal(fd);
+    return err;
 }
 
 /* ---- external definitions of the inline calls ------------------------------------------------ */

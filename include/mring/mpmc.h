@@ -501,7 +501,9 @@ MRING_API int mring_mpmc_set_eventfd(struct mring_mpmc *ring, enum mring_end end
 
 /*
  * Arm: clear the end's descriptor, and have it signalled when there is a record, or room for a
- * record of `size` bytes may be there. `size` is for producers; consumers give 0.
+ * record of `size` bytes may be there. `size` is for producers; consumers give 0. Where an end may
+ * have several members and it does not come to waiting, the descriptor is signalled again, for what
+ * was cleared was perhaps for others.
  *
  *   returns   0      there is something to do now
  *             empty  (consumer) it is armed

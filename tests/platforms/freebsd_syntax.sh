@@ -1,6 +1,7 @@
 #!/bin/sh
-# The library compiles for FreeBSD, as far as its own sources are concerned: against the headers of
-# the folder freebsd/, which are this project's.
+# The sources with FreeBSD's branches taken are C without warnings, against the headers of the folder
+# freebsd/. These are this project's, written from the manual pages: so this finds slips, and does
+# not show that the library compiles on FreeBSD.
 #
 #   freebsd_syntax.sh CLANG SOURCE_DIR
 set -eu

@@ -164,7 +164,7 @@ Test(mmap_flush, succeeds_on_a_map_for_reading, .timeout = 10)
 
 Test(mmap_flush, takes_ranges_in_any_copy_of_a_mirror_and_its_lead, .timeout = 10)
 {
-    uint64_t page = mmap_pagesize();
+    uint64_t page = mmap_mirror_granularity(0);
     struct mmap map = { 0 };
     cr_assert_eq(
         mmap_mirror(&map, &(struct mmap_mirror_args){ .file = { .path = support_path("file") },

@@ -13,7 +13,7 @@ TestSuite(mmap_free, .init = support_begin, .fini = support_end, .timeout = 10);
 /* S10: neither a mapping nor a descriptor outlives the map. */
 Test(mmap_free, gives_back_everything_of_every_kind_of_map, .timeout = 10)
 {
-    uint64_t page = mmap_pagesize();
+    uint64_t page = mmap_mirror_granularity(0);
     const char *path = support_path("file");
     const char *tagname = support_tagname("tag");
     struct mmap map = { 0 };

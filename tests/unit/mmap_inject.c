@@ -39,7 +39,7 @@ static void build_world(void)
     strcpy(world.new_path, support_path("new"));
     strcpy(world.old_tag, support_tagname("old"));
     strcpy(world.new_tag, support_tagname("new"));
-    world.page = mmap_pagesize();
+    world.page = mmap_mirror_granularity(0);
     support_write_file(world.old_path, 4 * world.page);
     world.fd = open(world.old_path, O_RDWR | O_CLOEXEC);
     world.stream = fopen(world.old_path, "r+");
@@ -50,8 +50,8 @@ static void build_world(void)
     cr_assert_eq(mmap_free(&map), 0);
 
     /* Far from where the C library and the sanitizers map, since it has to stay free. */
-    world.addr = mmap((void *)(uintptr_t)0x180000000000u, 16 * world.page, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uintptr_t far = sizeof far > 4 ? (uintptr_t)UINT64_C(0x180000000000) : 0x60000000;
+    world.addr = mmap((void *)far, 16 * world.page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(world.addr, 16 * world.page);
 }
 
@@ -895,7 +895,11 @@ Test(injected, a_file_that_took_the_place_of_ours_is_not_removed, .timeout = 10,
 Test(injected, an_old_kernel_does_not_get_the_address_wrong, .timeout = 10, .init = build_world)
 {
     struct mmap there = { 0 }, map = { 0 };
-    cr_assert_eq(map_anonymous(&there), 0);
+    unsigned char *addr = (unsigned char *)world.addr + 8 * world.page;
+    cr_assert_eq(
+        mmap_map(&there,
+                 &(struct mmap_args){ .size = world.page, .access = MMAP_WRITE, .addr = addr }),
+        0);
     memset(there.addr, 42, there.size);
     support_remember();
 
@@ -967,9 +971,8 @@ Test(injected, mirrors_obey_the_distance_of_aliases, .timeout = 10, .init = buil
     uint64_t unit = mmap_mirror_granularity(0);
     struct mmap map = { 0 };
 
-    cr_assert_eq(mmap_pagesize(), world.page);
-    cr_assert_eq(unit, 16 * world.page);
-    cr_assert_eq(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = world.page }),
+    cr_assert_geq(unit, 16 * mmap_pagesize());
+    cr_assert_eq(mmap_mirror(&map, &(struct mmap_mirror_args){ .size = unit / 2 }),
                  MMAP_INVALID_ARG);
     for (int i = 0; i < 40; i++) {
         /* A page in between shifts where the kernel puts the next mapping. */

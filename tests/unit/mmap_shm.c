@@ -694,7 +694,7 @@ static void fork_and_die(void)
     if (syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) == 0) {
         shared->child = (pid_t)syscall(SYS_getpid);
         shared->filling = true;
-        alarm(20);
+        alarm(50); /* longer than a child that hangs */
         for (;;)
             pause();
     }

@@ -16,15 +16,18 @@ static uint32_t announce(struct mring_event *event, uint64_t wanted, enum mring_
                          enum mring_fencing fencing);
 static void fall_asleep(struct mring_event *event, uint32_t expected, int64_t timeout_ns);
 static uint64_t look_at_word(mring_atomic_u64 *word);
+static void clear_descriptor(int fd);
 
 #define mring_event_prepare(event, wanted, manner, fencing) announce(event, wanted, manner, fencing)
 #define mring_os_sleep(event, expected, timeout_ns)         fall_asleep(event, expected, timeout_ns)
 #define mring_look_acquire_u64(word)                        look_at_word(word)
+#define mring_os_clear(fd)                                  clear_descriptor(fd)
 #include "../../src/mpmc.c"
 #include "../../src/waiter.c"
 #undef mring_event_prepare
 #undef mring_os_sleep
 #undef mring_look_acquire_u64
+#undef mring_os_clear
 
 #include <criterion/criterion.h>
 
@@ -49,10 +52,11 @@ static const int64_t SECOND = 1000000000;
 /* ---- moments --------------------------------------------------------------------------------- */
 
 /* Called once: between the announcement of a sleep and the look that follows; before the system is
-   asked to sleep; after a word has been looked at. */
+   asked to sleep; after a word has been looked at; before a descriptor is cleared. */
 static void (*after_announcement)(void);
 static void (*before_sleep)(void);
 static void (*after_look)(void);
+static void (*before_clearing)(void);
 
 static void happen(void (**moment)(void))
 {
@@ -85,6 +89,12 @@ static uint64_t look_at_word(mring_atomic_u64 *word)
 
     happen(&after_look);
     return value;
+}
+
+static void clear_descriptor(int fd)
+{
+    happen(&before_clearing);
+    mring_os_clear(fd);
 }
 
 /* ---- rings ----------------------------------------------------------------------------------- */
@@ -2454,6 +2464,34 @@ Test(mring_mpmc_arm, is_heard_by_all_who_share_the_descriptor, .timeout = 10)
         cr_expect_eq(arm(&other), armed(ends[i]));
         give(&scene.acts);
         cr_expect(is_readable(scene.fd), "%s: the arming of one is for all", name_of(ends[i]));
+        end_scene(&scene);
+    }
+}
+
+static void close_in_scene(void)
+{
+    mring_mpmc_close(&moment_scene->ring, MRING_WRITE_END, 0);
+}
+
+/* Who arms clears what was signalled for all; if he finds what it was for, he does not wait. */
+Test(mring_mpmc_arm, leaves_the_signal_to_the_others_when_it_finds_something, .timeout = 10)
+{
+    static void (*const acts[])(void) = { act_in_scene, close_in_scene };
+
+    for (size_t i = 0; i < LENGTH(acts) * LENGTH(ends); i++) {
+        enum mring_end waits = ends[i % 2];
+        struct scene scene;
+        struct mring_mpmc_end other;
+        new_scene(&scene, waits, 0);
+        join(&scene.ring, &other, waits);
+        cr_assert_eq(arm(&other), armed(waits));
+        moment_scene = &scene;
+        before_clearing = acts[i / 2];
+
+        int err = arm(&scene.waits);
+
+        cr_expect_neq(err, armed(waits), "%s, act %zu", name_of(waits), i / 2);
+        cr_expect(is_readable(scene.fd), "%s, act %zu", name_of(waits), i / 2);
         end_scene(&scene);
     }
 }

@@ -214,6 +214,23 @@ bool support_has_alias(void)
     return alias != MAP_FAILED;
 }
 
+bool support_has_far_offsets(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    off_t offset = (off_t)4 << 30;
+    FILE *stream = tmpfile();
+
+    if (stream == NULL || ftruncate(fileno(stream), offset + 1) != 0 ||
+        pwrite(fileno(stream), "x", 1, offset) != 1)
+        support_die("tmpfile");
+    char *memory = mmap(NULL, page, PROT_READ, MAP_SHARED, fileno(stream), offset);
+    bool kept = memory != MAP_FAILED && *memory == 'x';
+    if (memory != MAP_FAILED)
+        munmap(memory, page);
+    fclose(stream);
+    return kept;
+}
+
 bool support_limit_addresses(void)
 {
     size_t size = 1 << 20;

@@ -174,6 +174,11 @@ bool support_has_alias(void)
     windows_lacks("mremap()");
 }
 
+bool support_has_far_offsets(void)
+{
+    return true;
+}
+
 bool support_limit_addresses(void)
 {
     windows_lacks("setrlimit()");

@@ -162,7 +162,7 @@ int windows_ioctl(int fd, int what, int *count)
 {
     DWORD there = 0;
 
-    if (what != FIONREAD)
+    if (what != WINDOWS_FIONREAD_)
         windows_lacks("ioctl()");
     if (windows_is_socket(fd))
         return windows_pending(fd, count);

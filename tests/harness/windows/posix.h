@@ -119,7 +119,8 @@ LACKS_(int, link, const char *from, const char *to)
 LACKS_(int, mknod, const char *path, unsigned mode, unsigned device)
 LACKS_(FILE *, fmemopen, void *bytes, size_t size, const char *mode)
 LACKS_(int, fchmod, int fd, unsigned mode)
-#define FIONREAD             0
+#define WINDOWS_FIONREAD_    1
+#define FIONREAD             WINDOWS_FIONREAD_
 #define FALLOC_FL_PUNCH_HOLE 2
 #define FALLOC_FL_KEEP_SIZE  1
 
