@@ -426,10 +426,16 @@ static int synchronize(void *addr, uint64_t length, bool async)
 }
 
 #if defined(F_FULLFSYNC)
+#define FULL_SYNC F_FULLFSYNC
+#else
+#define FULL_SYNC (-1) /* a mapping keeps its object by itself, and synchronizing it is all */
+#endif
+
 /* To have the drive write what it caches takes a descriptor. 0 is none, so that of one more. */
 int mmap_os_keep(struct os_object *object, unsigned access, unsigned flags, void *kept[2])
 {
-    if (!(flags & MMAP_FULLFSYNC) || !(access & MMAP_WRITE) || object->name.key[0] != '\0')
+    if (FULL_SYNC < 0 || !(flags & MMAP_FULLFSYNC) || !(access & MMAP_WRITE) ||
+        object->name.key[0] != '\0')
         return 0;
     int fd = fcntl(fd_of(object), F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
@@ -458,7 +464,7 @@ static int synchronize_drive(int fd)
     int result;
 
     do {
-        result = fcntl(fd, F_FULLFSYNC);
+        result = fcntl(fd, FULL_SYNC);
     } while (result == -1 && errno == EINTR);
     if (result != -1)
         return 0;
@@ -478,22 +484,3 @@ int mmap_os_flush(void *const kept[2], void *addr, uint64_t length, bool async)
         return err;
     return mmap_posix_error_of(synchronize_drive((int)((intptr_t)kept[0] - 1)));
 }
-#else
-/* A mapping keeps its object by itself. */
-int mmap_os_keep(struct os_object *object, unsigned access, unsigned flags, void *kept[2])
-{
-    (void)object, (void)access, (void)flags, (void)kept;
-    return 0;
-}
-
-void mmap_os_drop(void *kept[2])
-{
-    (void)kept;
-}
-
-int mmap_os_flush(void *const kept[2], void *addr, uint64_t length, bool async)
-{
-    (void)kept;
-    return synchronize(addr, length, async);
-}
-#endif

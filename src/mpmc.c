@@ -1285,19 +1285,20 @@ int mring_mpmc_arm(struct mring_mpmc_end *member, size_t size)
 
 /* ---- external definitions of the inline calls ------------------------------------------------ */
 
-extern inline void *mring_mpmc_reserve(struct mring_mpmc_end *producer, size_t size);
-extern inline void mring_mpmc_commit(struct mring_mpmc_end *producer, size_t size);
-extern inline int mring_mpmc_push(struct mring_mpmc_end *producer, const void *bytes, size_t size);
-extern inline size_t mring_mpmc_push_n(struct mring_mpmc_end *producer, const void *elements,
-                                       size_t size, size_t count);
-extern inline size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elements, size_t size,
-                                      size_t count);
-extern inline void *mring_mpmc_next(const struct mring_mpmc_end *consumer,
-                                    struct mring_claim *claim, size_t *size);
-extern inline void mring_mpmc_release(struct mring_mpmc_end *consumer,
-                                      const struct mring_claim *claim);
-extern inline int mring_mpmc_pop(struct mring_mpmc_end *consumer, void *buffer, size_t room,
-                                 size_t *size);
-extern inline size_t mring_mpmc_capacity(const struct mring_mpmc *ring);
-extern inline size_t mring_mpmc_record_max(const struct mring_mpmc *ring);
-extern inline size_t mring_mpmc_record_bytes(const struct mring_mpmc *ring, size_t size);
+extern inline MRING_API void *mring_mpmc_reserve(struct mring_mpmc_end *producer, size_t size);
+extern inline MRING_API void mring_mpmc_commit(struct mring_mpmc_end *producer, size_t size);
+extern inline MRING_API int mring_mpmc_push(struct mring_mpmc_end *producer, const void *bytes,
+                                            size_t size);
+extern inline MRING_API size_t mring_mpmc_push_n(struct mring_mpmc_end *producer,
+                                                 const void *elements, size_t size, size_t count);
+extern inline MRING_API size_t mring_mpmc_pop_n(struct mring_mpmc_end *consumer, void *elements,
+                                                size_t size, size_t count);
+extern inline MRING_API void *mring_mpmc_next(const struct mring_mpmc_end *consumer,
+                                              struct mring_claim *claim, size_t *size);
+extern inline MRING_API void mring_mpmc_release(struct mring_mpmc_end *consumer,
+                                                const struct mring_claim *claim);
+extern inline MRING_API int mring_mpmc_pop(struct mring_mpmc_end *consumer, void *buffer,
+                                           size_t room, size_t *size);
+extern inline MRING_API size_t mring_mpmc_capacity(const struct mring_mpmc *ring);
+extern inline MRING_API size_t mring_mpmc_record_max(const struct mring_mpmc *ring);
+extern inline MRING_API size_t mring_mpmc_record_bytes(const struct mring_mpmc *ring, size_t size);

@@ -7,4 +7,4 @@ unsigned mring_version(void)
     return MRING_VERSION_MAJOR << 16 | MRING_VERSION_MINOR << 8 | MRING_VERSION_PATCH;
 }
 
-extern inline void mring_alias_barrier(void);
+extern inline MRING_API void mring_alias_barrier(void);

@@ -504,28 +504,35 @@ int mring_spsc_drain_send(struct mring_spsc *ring, int fd, size_t most, int flag
 
 /* ---- external definitions of the inline calls ------------------------------------------------ */
 
-extern inline void *mring_spsc_reserve(struct mring_spsc *ring, size_t size);
-extern inline void mring_spsc_commit(struct mring_spsc *ring, size_t size);
-extern inline size_t mring_spsc_write(struct mring_spsc *ring, const void *bytes, size_t size);
-extern inline size_t mring_spsc_writable(struct mring_spsc *ring);
-extern inline void mring_spsc_flush(struct mring_spsc *ring, enum mring_end end);
-extern inline const void *mring_spsc_peek(struct mring_spsc *ring, size_t minimum, size_t *size);
-extern inline void mring_spsc_consume(struct mring_spsc *ring, size_t size);
-extern inline size_t mring_spsc_read(struct mring_spsc *ring, void *bytes, size_t size);
-extern inline size_t mring_spsc_readable(struct mring_spsc *ring);
-extern inline bool mring_spsc_push(struct mring_spsc *ring, const void *element, size_t size);
-extern inline bool mring_spsc_pop(struct mring_spsc *ring, void *element, size_t size);
-extern inline size_t mring_spsc_push_n(struct mring_spsc *ring, const void *elements, size_t size,
-                                       size_t count);
-extern inline size_t mring_spsc_pop_n(struct mring_spsc *ring, void *elements, size_t size,
-                                      size_t count);
-extern inline void *mring_spsc_reserve_n(struct mring_spsc *ring, size_t size, size_t *count);
-extern inline const void *mring_spsc_peek_n(struct mring_spsc *ring, size_t size, size_t *count);
-extern inline uint64_t mring_spsc_message_bytes(uint64_t size);
-extern inline int mring_spsc_send(struct mring_spsc *ring, const void *message, size_t size);
-extern inline int mring_spsc_recv(struct mring_spsc *ring, void *buffer, size_t room, size_t *size);
-extern inline void *mring_spsc_reserve_message(struct mring_spsc *ring, size_t size);
-extern inline void mring_spsc_commit_message(struct mring_spsc *ring, size_t size);
-extern inline const void *mring_spsc_peek_message(struct mring_spsc *ring, size_t *size);
-extern inline void mring_spsc_consume_message(struct mring_spsc *ring, size_t size);
-extern inline size_t mring_spsc_capacity(const struct mring_spsc *ring);
+extern inline MRING_API void *mring_spsc_reserve(struct mring_spsc *ring, size_t size);
+extern inline MRING_API void mring_spsc_commit(struct mring_spsc *ring, size_t size);
+extern inline MRING_API size_t mring_spsc_write(struct mring_spsc *ring, const void *bytes,
+                                                size_t size);
+extern inline MRING_API size_t mring_spsc_writable(struct mring_spsc *ring);
+extern inline MRING_API void mring_spsc_flush(struct mring_spsc *ring, enum mring_end end);
+extern inline MRING_API const void *mring_spsc_peek(struct mring_spsc *ring, size_t minimum,
+                                                    size_t *size);
+extern inline MRING_API void mring_spsc_consume(struct mring_spsc *ring, size_t size);
+extern inline MRING_API size_t mring_spsc_read(struct mring_spsc *ring, void *bytes, size_t size);
+extern inline MRING_API size_t mring_spsc_readable(struct mring_spsc *ring);
+extern inline MRING_API bool mring_spsc_push(struct mring_spsc *ring, const void *element,
+                                             size_t size);
+extern inline MRING_API bool mring_spsc_pop(struct mring_spsc *ring, void *element, size_t size);
+extern inline MRING_API size_t mring_spsc_push_n(struct mring_spsc *ring, const void *elements,
+                                                 size_t size, size_t count);
+extern inline MRING_API size_t mring_spsc_pop_n(struct mring_spsc *ring, void *elements,
+                                                size_t size, size_t count);
+extern inline MRING_API void *mring_spsc_reserve_n(struct mring_spsc *ring, size_t size,
+                                                   size_t *count);
+extern inline MRING_API const void *mring_spsc_peek_n(struct mring_spsc *ring, size_t size,
+                                                      size_t *count);
+extern inline MRING_API uint64_t mring_spsc_message_bytes(uint64_t size);
+extern inline MRING_API int mring_spsc_send(struct mring_spsc *ring, const void *message,
+                                            size_t size);
+extern inline MRING_API int mring_spsc_recv(struct mring_spsc *ring, void *buffer, size_t room,
+                                            size_t *size);
+extern inline MRING_API void *mring_spsc_reserve_message(struct mring_spsc *ring, size_t size);
+extern inline MRING_API void mring_spsc_commit_message(struct mring_spsc *ring, size_t size);
+extern inline MRING_API const void *mring_spsc_peek_message(struct mring_spsc *ring, size_t *size);
+extern inline MRING_API void mring_spsc_consume_message(struct mring_spsc *ring, size_t size);
+extern inline MRING_API size_t mring_spsc_capacity(const struct mring_spsc *ring);

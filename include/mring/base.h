@@ -27,6 +27,14 @@
 #define MRING_API __attribute__((visibility("default")))
 #endif
 
+/* An inline call is exported by the file that has its external definition, where MRING_API stands
+   once more. On Windows each file would export its own, if that stood at every declaration. */
+#if defined(_WIN32)
+#define MRING_API_INLINE
+#else
+#define MRING_API_INLINE MRING_API
+#endif
+
 /*
  * Hot calls are C99 `inline` functions with one external definition in the library: a C or C++
  * caller inlines them, a caller through a foreign-function interface finds the same call as an
@@ -40,16 +48,16 @@
  */
 #if defined(_MSC_VER)
 #if defined(_DEBUG)
-#define MRING_INLINE MRING_API inline
+#define MRING_INLINE MRING_API_INLINE inline
 #else
-#define MRING_INLINE MRING_API __forceinline
+#define MRING_INLINE MRING_API_INLINE __forceinline
 #endif
 #define MRING_INTERNAL __forceinline
 #else
 #if defined(__OPTIMIZE__)
-#define MRING_INLINE MRING_API inline __attribute__((always_inline))
+#define MRING_INLINE MRING_API_INLINE inline __attribute__((always_inline))
 #else
-#define MRING_INLINE MRING_API inline
+#define MRING_INLINE MRING_API_INLINE inline
 #endif
 #define MRING_INTERNAL inline __attribute__((always_inline))
 #endif

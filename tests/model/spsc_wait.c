@@ -86,11 +86,13 @@ void mring_os_clear(int fd)
 
 /* What a wait does not call; it is here so that the library's own are not linked. */
 int mring_io_check_signal(int fd);
+#if !defined(_WIN32) /* there, it is in a file that the library has to give */
 int mring_io_check_signal(int fd)
 {
     (void)fd;
     return 0;
 }
+#endif
 
 void mring_os_barrier(void)
 {

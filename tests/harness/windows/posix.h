@@ -187,6 +187,7 @@ LACKS_(int, timerfd_settime, int fd, int flags, const struct itimerspec *time,
 #define MAP_PRIVATE         2
 #define MAP_FIXED           16
 #define MAP_ANONYMOUS       32
+#define MAP_HUGETLB         64
 #define MAP_NORESERVE       0x4000
 #define MAP_FIXED_NOREPLACE 0x100000
 #define MAP_FAILED          ((void *)-1)

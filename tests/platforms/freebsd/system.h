@@ -78,6 +78,7 @@ enum {
     EINVAL,
     ENFILE,
     EMFILE,
+    ENOTTY,
     EFBIG = 27,
     ENOSPC,
     EROFS = 30,
@@ -102,6 +103,7 @@ enum {
 #define O_NOCTTY        0x8000
 #define O_CLOEXEC       0x100000
 #define F_GETFD         1
+#define F_DUPFD_CLOEXEC 17
 #define F_GETFL         3
 #define F_SETLKW        13
 #define F_WRLCK         3
@@ -148,6 +150,7 @@ enum {
     }
 #define PTHREAD_MUTEX_INITIALIZER ((pthread_mutex_t)0)
 #define EWOULDBLOCK               EAGAIN
+#define ENOTSUP                   EOPNOTSUPP
 #define EV_SET(event, ident_, filter_, flags_, fflags_, data_, udata_)                             \
     do {                                                                                           \
         (event)->ident = (ident_);                                                                 \
