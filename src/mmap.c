@@ -260,6 +260,13 @@ static int open_for_map(struct os_object *object, const struct request *request)
     return err;
 }
 
+/* Whether there are numbers for the addresses of the lead and all copies, each `length` bytes. */
+static bool is_addressable(const struct request *request, uint64_t length)
+{
+    return request->lead_size <= SIZE_MAX && length <= SIZE_MAX - request->lead_size &&
+           request->times <= (SIZE_MAX - request->lead_size) / length;
+}
+
 /*
  * Find the size of the mapping and make the object long enough for it.
  *   old_size  the object's size before
@@ -286,6 +293,8 @@ static int settle_size(struct os_object *object, const struct request *request, 
     bool extendable = request->file->tagname == NULL || object->created;
     if (!(request->access & MMAP_WRITE) || !extendable)
         return MMAP_FILE_TOO_SHORT;
+    if (!is_addressable(request, align_up(request->size, request->granularity)))
+        return MMAP_OUT_OF_MEM;
     *new_size = request->offset + request->size;
     return mmap_os_resize(object, *old_size, *new_size);
 }
@@ -319,8 +328,7 @@ static unsigned char *piece_at(const struct mmap *map, uint64_t index, uint64_t 
 static int reserve_range(struct mmap *map, const struct request *request, uint64_t length,
                          uint64_t alignment)
 {
-    if (request->lead_size > SIZE_MAX || length > SIZE_MAX - request->lead_size ||
-        request->times > (SIZE_MAX - request->lead_size) / length)
+    if (!is_addressable(request, length))
         return MMAP_OUT_OF_MEM;
     map->length = request->lead_size + request->times * length;
 
@@ -456,7 +464,7 @@ static int map_object(struct mmap *map, const struct request *request,
     uint64_t alignment =
         request->flags & MMAP_HUGE_PREFER ? OS_HUGE_PAGE : mmap_os_alias_granularity();
 
-    if (size > SIZE_MAX || length > SIZE_MAX)
+    if (!is_addressable(request, length))
         return MMAP_OUT_OF_MEM;
     if (is_simple(request))
         return map_anywhere(map, request, object, length);
@@ -471,7 +479,7 @@ static int map_anonymous(struct mmap *map, const struct request *request)
     uint64_t page = huge && request->times == 1 ? OS_HUGE_PAGE : request->granularity;
     uint64_t length = align_up(request->size, page);
 
-    if (request->size > SIZE_MAX || length > SIZE_MAX)
+    if (!is_addressable(request, length))
         return MMAP_OUT_OF_MEM;
     if (is_simple(request))
         return map_anywhere(map, request, NULL, length);

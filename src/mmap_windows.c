@@ -778,8 +778,9 @@ static int borrow_stream(struct os_object *object, FILE *stream, unsigned access
     if (fd < 0)
         return MMAP_INVALID_ARG;
     int err = borrow_fd(object, fd, access);
+    _doserrno = 0;
     if (err == 0 && may_flush(stream) && fflush(stream) != 0)
-        err = error_of(_doserrno);
+        err = error_of(_doserrno != 0 ? _doserrno : ERROR_WRITE_FAULT);
     return err;
 }
 

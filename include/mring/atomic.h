@@ -9,7 +9,10 @@
  * compiler's builtins, which give the C11 memory model. Microsoft's compiler has none: see
  * atomic_msvc.h.
  *
- *   thread    any; wait-free on every processor that mring supports, the 32-bit ones included
+ *   thread    any; wait-free where the processor has an instruction for it, which it has for loads,
+ *             fences, and most stores. The rest are loops, and lock-free: 64-bit stores on ARMv7,
+ *             64-bit read-modify-writes on 32-bit x86, and all read-modify-writes on processors
+ *             with load-linked and store-conditional
  */
 #ifndef MRING_ATOMIC_H
 #define MRING_ATOMIC_H

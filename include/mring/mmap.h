@@ -58,8 +58,8 @@
  * Where macOS and the BSDs differ:
  *
  *   - A name is an entry in a folder of the user's own, which says where the memory is: others
- *     can't find it, whatever `mode` and MMAP_ANY_OWNER say. After a restart of the machine it is
- *     gone.
+ *     can't find it, whatever `mode` and MMAP_ANY_OWNER say. A umask that denies the owner
+ *     himself something applies to names, too. After a restart of the machine a name is gone.
  *   - That folder is the system's for the user on macOS, and /tmp/mring-UID on the BSDs. If another
  *     user has made that one first, every name is access_denied. Programs that clean up /tmp may
  *     remove what is in it: then the names are forgotten, as if by mmap_unlink(), but their memory

@@ -24,8 +24,8 @@
  * Guarantees:
  *
  *   - All calls that move data are wait-free: neither side can hold up the other, wherever it stops
- *     or dies. Only create, open, destroy and the _wait calls block, and the descriptor's calls if
- *     the descriptor does.
+ *     or dies. (On ARMv7 stores of 64 bits are loops, and the calls lock-free.) Only create, open,
+ *     destroy and the _wait calls block, and the descriptor's calls if the descriptor does.
  *   - No wake-up is lost: whoever sleeps or has armed is woken by the first publication that gives
  *     him what he waits for, and there is no system call while he is awake. Should a side die in
  *     the middle of waking the other, a sleeper looks for itself after 50 ms; whoever has armed is

@@ -465,6 +465,7 @@ int inject_fflush(FILE *stream)
 {
     if (!fails("fflush"))
         return fflush(stream);
-    _doserrno = GetLastError();
+    /* This one is the C library's own failure: the system has not said a thing. */
+    _doserrno = GetLastError() == ERROR_WRITE_FAULT ? 0 : GetLastError();
     return EOF;
 }

@@ -5,6 +5,7 @@
  */
 #define _WIN32_WINNT 0x0601
 
+#include "windows_security.h"
 #include "windows_state.h"
 
 #include <criterion/criterion.h>
@@ -793,6 +794,35 @@ Test(windows, a_name_that_belongs_to_something_else_is_denied)
     cr_expect_eq(map_name(&map, tagname, 10), MMAP_ACCESS_DENIED);
     expect_nothing_left("a squatted name");
     CloseHandle(event);
+}
+
+static void expect_users_alone(const char *name)
+{
+    HANDLE section = OpenFileMappingA(READ_CONTROL, FALSE, name);
+
+    cr_assert_neq(section, NULL, "%s", name);
+    cr_expect(is_of_user_alone(section), "%s", name);
+    CloseHandle(section);
+}
+
+Test(windows, both_objects_of_a_name_are_of_their_user_alone)
+{
+    struct mmap map = { 0 };
+    const char *tagname = tag_of("own");
+    char name[300];
+    cr_assert_eq(map_name(&map, tagname, 10), 0);
+
+    snprintf(name, sizeof name, "Local\\mring-name.%s", tagname);
+    expect_users_alone(name);
+    HANDLE directory = OpenFileMappingA(FILE_MAP_READ, FALSE, name);
+    cr_assert_neq(directory, NULL);
+    const ULONG64 *id = MapViewOfFile(directory, FILE_MAP_READ, 0, 0, sizeof *id);
+    cr_assert_not_null(id);
+    snprintf(name, sizeof name, "Local\\mring-object.%016llx", *id);
+    UnmapViewOfFile(id);
+    CloseHandle(directory);
+    expect_users_alone(name);
+    mmap_free(&map);
 }
 
 /* What somebody else might have put there for us to find. */

@@ -351,6 +351,7 @@ Test(windows_inject, codes_have_their_names, .init = make_world, .fini = remove_
         { "CreateFileMappingW", ERROR_INVALID_HANDLE, create_name, MMAP_ACCESS_DENIED },
         { "fflush", ERROR_DISK_FULL, map_stream, MMAP_DISK_FULL },
         { "fflush", ERROR_CRC, map_stream, ERROR_CRC },
+        { "fflush", ERROR_WRITE_FAULT, map_stream, ERROR_WRITE_FAULT },
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -598,14 +599,14 @@ Test(windows_inject, a_lost_address_is_in_use, .init = make_world, .fini = remov
     mmap_free(&map);
 }
 
-/* To a part of its last unit, or of an earlier one. */
-static uint64_t shorter;
+/* What somebody else does. */
+static uint64_t their_size;
 
-static void shorten(void *at)
+static void set_their_size(void *at)
 {
     (void)at;
     inject_stop();
-    cr_assert_eq(mmap_set_filesize(&(struct mmap_file){ .path = path }, shorter), 0);
+    cr_assert_eq(mmap_set_filesize(&(struct mmap_file){ .path = path }, their_size), 0);
 }
 
 /*
@@ -632,10 +633,10 @@ Test(windows_inject, a_file_shortened_meanwhile_is_too_short, .init = make_world
         struct mmap map = { 0 };
         cr_assert_eq(mmap_set_filesize(&(struct mmap_file){ .path = path }, 1 << 20), 0);
         state_remember(&before);
-        shorter = rows[i].size;
+        their_size = rows[i].size;
 
         inject_nth("GetFileInformationByHandleEx", 3, 0);
-        inject_meanwhile(shorten);
+        inject_meanwhile(set_their_size);
         int err = rows[i].run(&map);
         inject_stop();
 
@@ -647,13 +648,6 @@ Test(windows_inject, a_file_shortened_meanwhile_is_too_short, .init = make_world
 }
 
 /* What fails has grown the file all the same, or somebody else has, to another size. */
-static void lengthen(void *at)
-{
-    (void)at;
-    inject_stop();
-    cr_assert_eq(mmap_set_filesize(&(struct mmap_file){ .path = path }, shorter), 0);
-}
-
 Test(windows_inject, a_file_that_could_not_grow_has_its_size_again, .init = make_world,
      .fini = remove_world)
 {
@@ -665,10 +659,10 @@ Test(windows_inject, a_file_that_could_not_grow_has_its_size_again, .init = make
         struct mmap_args args = { .file = { .path = path }, .access = MMAP_WRITE };
         cr_assert_eq(mmap_set_filesize(&args.file, 1 << 20), 0);
         args.size = sizes[0];
-        shorter = sizes[i];
+        their_size = sizes[i];
 
         inject_nth("CreateFileMappingW", 1, ERROR_NOT_ENOUGH_MEMORY);
-        inject_meanwhile(lengthen);
+        inject_meanwhile(set_their_size);
         int err = mmap_map(&map, &args);
         inject_stop();
 

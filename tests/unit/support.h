@@ -90,12 +90,13 @@ bool support_has_vm_flag(const void *addr, const char *flag);
 /*
  * What an emulated processor's system may not do as the kernel does. Whether madvise() does
  * something: an advice that there is not is refused. Whether mremap() maps shared memory a second
- * time. Whether mmap() keeps to offsets over 4 GiB. Whether setrlimit() limits the addresses of
- * this process, of which then few are left.
+ * time. Whether mmap() keeps to offsets over 4 GiB. Whether a page is one of the kernel's, and not
+ * several. Whether setrlimit() limits the addresses of this process, of which then few are left.
  */
 bool support_has_advice(void);
 bool support_has_alias(void);
 bool support_has_far_offsets(void);
+bool support_has_whole_pages(void);
 bool support_limit_addresses(void);
 
 /*

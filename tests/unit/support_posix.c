@@ -231,6 +231,19 @@ bool support_has_far_offsets(void)
     return kept;
 }
 
+/* mincore() fills in one byte for each page of the kernel's. */
+bool support_has_whole_pages(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char resident[65536 / 4096] = { 0, 0x55 };
+    void *memory = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED || mincore(memory, page, resident) != 0)
+        support_die("mincore");
+    munmap(memory, page);
+    return resident[1] == 0x55;
+}
+
 bool support_limit_addresses(void)
 {
     size_t size = 1 << 20;

@@ -179,6 +179,11 @@ bool support_has_far_offsets(void)
     return true;
 }
 
+bool support_has_whole_pages(void)
+{
+    return true;
+}
+
 bool support_limit_addresses(void)
 {
     windows_lacks("setrlimit()");

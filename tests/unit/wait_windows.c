@@ -27,6 +27,8 @@ static HANDLE open_unless_denied(DWORD access, BOOL inherit, const wchar_t *name
 #undef GetProcAddress
 #undef OpenEventW
 
+#include "windows_security.h"
+
 #include <criterion/criterion.h>
 #include <mring/mmap.h>
 #include <stdio.h>
@@ -122,19 +124,25 @@ static struct mring_event named_event(void)
 
 /* ---- in one process -------------------------------------------------------------------------- */
 
+static void expect_to_wake_no_more_than_told(struct mring_event *event)
+{
+    struct sleeper sleepers[4] = { { 0 } };
+    start_all(sleepers, 4, event);
+
+    cr_expect_eq(mring_os_wake(event, 1), 1);
+    cr_expect_eq(count_back(sleepers, 4), 1);
+    cr_expect_eq(mring_os_wake(event, 2), 2);
+    cr_expect_eq(count_back(sleepers, 4), 3);
+    cr_expect_eq(mring_os_wake(event, MRING_WAKE_ALL), 1);
+    expect_back(sleepers, 4);
+    cr_expect_eq(mring_os_wake(event, MRING_WAKE_ALL), 0);
+}
+
 Test(wait_windows, wakes_by_address_no_more_than_it_is_told)
 {
     struct mring_event event = { 0 };
-    struct sleeper sleepers[4] = { 0 };
-    start_all(sleepers, 4, &event);
 
-    cr_expect_eq(mring_os_wake(&event, 1), 1);
-    cr_expect_eq(count_back(sleepers, 4), 1);
-    cr_expect_eq(mring_os_wake(&event, 2), 2);
-    cr_expect_eq(count_back(sleepers, 4), 3);
-    cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 1);
-    expect_back(sleepers, 4);
-    cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 0);
+    expect_to_wake_no_more_than_told(&event);
 }
 
 /* The system before Windows 8. Naps end when the epoch changes. */
@@ -150,8 +158,9 @@ Test(wait_windows, does_without_the_functions_that_sleep_on_an_address)
         start_all(sleepers, 2, &event);
         cr_expect_eq(count_back(sleepers, 2), 0, "row %zu", i);
 
-        mring_add_release_u32(&event.epoch, 1);
         cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 2, "row %zu", i);
+        cr_expect_eq(count_back(sleepers, 2), 0, "row %zu", i);
+        mring_add_release_u32(&event.epoch, 1);
         expect_back(sleepers, 2);
     }
 }
@@ -185,16 +194,8 @@ Test(wait_windows, a_number_of_sleepers_that_cannot_be_costs_nothing)
 Test(wait_windows, wakes_sleepers_of_a_named_ring_no_more_than_it_is_told)
 {
     struct mring_event event = named_event();
-    struct sleeper sleepers[4] = { { 0 } };
-    start_all(sleepers, 4, &event);
 
-    cr_expect_eq(mring_os_wake(&event, 1), 1);
-    cr_expect_eq(count_back(sleepers, 4), 1);
-    cr_expect_eq(mring_os_wake(&event, 2), 2);
-    cr_expect_eq(count_back(sleepers, 4), 3);
-    cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 1);
-    expect_back(sleepers, 4);
-    cr_expect_eq(mring_os_wake(&event, MRING_WAKE_ALL), 0);
+    expect_to_wake_no_more_than_told(&event);
     cr_expect_eq(count_entered(&event), 0);
 }
 
@@ -314,35 +315,13 @@ Test(wait_windows, a_sleepers_event_is_of_its_user_alone)
 {
     struct mring_event event = named_event();
     struct sleeper sleeper = { 0 };
-    union mring_user user;
-    union {
-        SECURITY_DESCRIPTOR descriptor;
-        unsigned char bytes[1024];
-    } found;
-    DWORD size;
-    PSID owner;
-    PACL list;
-    BOOL is_present, is_default;
-    ACCESS_ALLOWED_ACE *entry;
     wchar_t name[NAME_LENGTH];
     start_all(&sleeper, 1, &event);
 
     write_name(name, event.id, 1);
     HANDLE object = OpenEventW(READ_CONTROL, FALSE, name);
     cr_assert_neq(object, NULL);
-    cr_assert_eq(mring_find_user(&user), 0);
-    cr_assert(GetKernelObjectSecurity(object,
-                                      OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION,
-                                      &found, sizeof found, &size));
-
-    cr_assert(GetSecurityDescriptorOwner(&found.descriptor, &owner, &is_default));
-    cr_expect(EqualSid(owner, user.token.User.Sid));
-    cr_assert(GetSecurityDescriptorDacl(&found.descriptor, &is_present, &list, &is_default));
-    cr_assert(is_present && list != NULL);
-    cr_assert_eq(list->AceCount, 1);
-    cr_assert(GetAce(list, 0, (void **)&entry));
-    cr_expect_eq(entry->Header.AceType, ACCESS_ALLOWED_ACE_TYPE);
-    cr_expect(EqualSid(&entry->SidStart, user.token.User.Sid));
+    cr_expect(is_of_user_alone(object));
     CloseHandle(object);
     mring_os_wake(&event, 1);
     cr_expect(is_back(&sleeper, SOON_MS));
