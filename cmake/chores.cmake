@@ -11,6 +11,8 @@ if(MRING_CLANG_FORMAT)
                  WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
         set_tests_properties(format_check PROPERTIES LABELS "unit;house" TIMEOUT 120)
     endif()
+elseif(MRING_BUILD_TESTS)
+    message(STATUS "Left out: format_check (there is no clang-format)")
 endif()
 
 # The programs and libraries of a folder and of those below it.

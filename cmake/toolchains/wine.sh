@@ -20,6 +20,7 @@ mkdir -p "$WINEPREFIX"
     flock 9
     if "$folder/wineserver64" -p60 </dev/null 9>&-; then # there was none
         "$folder/wine64" wineboot </dev/null 9>&-
+        sleep 2 # a program that comes too soon starts the services once more, with its own output
     fi
 ) >"$WINEPREFIX.log" 2>&1 9>"$WINEPREFIX.lock"
 [ -n "${MRING_SAY_EXIT_CODE-}" ] || exec "$folder/wine64" "$@"

@@ -9,6 +9,10 @@ set -eu
 
 include=$1
 clang=$2
+if ! command -v "$clang" >/dev/null; then
+    echo "skipped: there is no clang"
+    exit 77
+fi
 stubs=$(cd "$(dirname "$0")/msvc" && pwd)
 folder=$(mktemp -d "${TMPDIR:-/tmp}/mring-msvc-XXXXXX")
 trap 'rm -rf "$folder"' EXIT

@@ -1,45 +1,57 @@
 #!/bin/sh
-# A shared library for macOS exports the symbols that the one of this machine does, no more, no less.
+# A shared library for another system exports the symbols that the one of this machine does, no
+# more, no less.
 #
-#   exported_symbols.sh check LLVM_NM SOURCE_DIR BINARY_DIR DYLIB OBJECT...
-#   exported_symbols.sh selftest ...   the same lists, with a symbol missing on either side: both
-#                                      must be found
+#   exported_symbols.sh macos SOURCE_DIR BINARY_DIR LLVM_NM DYLIB OBJECT...
+#   exported_symbols.sh windows SOURCE_DIR BINARY_DIR OBJDUMP TOOLCHAIN
 #
-# The library of this machine is built in BINARY_DIR. Of the other, only what its own objects define
-# counts, and not what they hide: zig's linker exports the support functions of its compiler, too,
-# and hidden symbols as well as others. Prints the symbols that differ, and closes with the number of
-# those that are the same.
+# The library of this machine is built in BINARY_DIR, and so is the DLL. Of the library for macOS,
+# only what its own objects define counts, and not what they hide: zig's linker exports the support
+# functions of its compiler, too, and hidden symbols as well as others. Prints the symbols that
+# differ, and closes with the number of those that are the same; but first a list that lacks one has
+# to differ, on either side.
 set -eu
 LC_ALL=C
 export LC_ALL
 
-nm=$2
-source=$3
-binary=$4
-dylib=$5
-case $1 in
-check | selftest) command=$1 ;;
-*)
-    echo "usage: exported_symbols.sh check|selftest LLVM_NM SOURCE_DIR BINARY_DIR DYLIB OBJECT..." >&2
-    exit 2
-    ;;
-esac
-shift 5
+system=$1 source=$2 binary=$3 tool=$4
+shift 4
 
-# symbols LIBRARY: those that it defines for others, one a line
-symbols() {
-    "$nm" --extern-only --defined-only --format=just-symbols "$1" | sort -u
+# build NAME ARGUMENT...: a shared library in the folder NAME of BINARY_DIR
+build() {
+    folder=$binary/$1
+    shift
+    if ! { cmake -S "$source" -B "$folder" -DBUILD_SHARED_LIBS=ON -DMRING_BUILD_TESTS=OFF \
+        -DMRING_BUILD_EXAMPLES=OFF -DMRING_BUILD_BENCH=OFF "$@" && cmake --build "$folder"; } \
+        >"$folder.log" 2>&1; then
+        cat "$folder.log"
+        exit 1
+    fi
 }
 
-# macho_symbols FILE...: the same of a Mach-O file, without the '_' that each begins with there
+# The symbols that a library or an object defines for others, one a line. Those for macOS begin with
+# a '_' more.
+elf_symbols() {
+    nm -D --defined-only "$1" | awk '{ print $3 }' |
+        grep -v '^_\(init\|fini\|edata\|end\|_bss_start\)$' | sort
+}
+
 macho_symbols() {
-    "$nm" --extern-only --defined-only --format=darwin "$@" |
+    "$tool" --extern-only --defined-only --format=darwin "$@" |
         sed -n '/ private external /d; s/^.* external _//p' | sort -u
+}
+
+pe_symbols() {
+    "$tool" -p "$1" |
+        awk '/^\[Ordinal\/Name Pointer\]/ { inside = 1; next }
+             !/\[/ { inside = 0 }
+             inside { print $NF }' |
+        sort
 }
 
 # compare FILE FILE: print the difference, and how much is the same
 compare() {
-    different=$(comm -3 "$1" "$2" | sed -e 's/^\t\(.*\)/only on macOS: \1/; t' -e 's/^/only here: /')
+    different=$(comm -3 "$1" "$2" | sed -e 's/^\t\(.*\)/only there: \1/; t' -e 's/^/only here: /')
     if [ -n "$different" ]; then
         printf '%s\n' "$different"
         return 1
@@ -47,28 +59,40 @@ compare() {
     echo "$(wc -l <"$1") symbols are the same"
 }
 
-cmake -S "$source" -B "$binary" -DBUILD_SHARED_LIBS=ON -DMRING_BUILD_TESTS=OFF \
-    -DMRING_BUILD_EXAMPLES=OFF -DMRING_BUILD_BENCH=OFF >"$binary.log"
-cmake --build "$binary" >>"$binary.log"
-symbols "$binary/libmring.so" | grep -v '^_\(init\|fini\|edata\|end\|_bss_start\)$' >"$binary/here"
-macho_symbols "$@" >"$binary/defined"
-macho_symbols "$dylib" | comm -12 - "$binary/defined" >"$binary/there"
-if [ ! -s "$binary/here" ] || [ ! -s "$binary/there" ]; then
+# lacks FILE: the same with a line less
+lacks() {
+    sed '/^mring_spsc_reserve$/d' "$1" >"$1.less"
+    echo "$1.less"
+}
+
+mkdir -p "$binary"
+here=$binary/here.txt there=$binary/there.txt
+build here
+elf_symbols "$binary/here/libmring.so" >"$here"
+case $system in
+macos)
+    dylib=$1
+    shift
+    macho_symbols "$@" >"$binary/defined.txt"
+    macho_symbols "$dylib" | comm -12 - "$binary/defined.txt" >"$there"
+    ;;
+windows)
+    build there "-DCMAKE_TOOLCHAIN_FILE=$1"
+    pe_symbols "$binary/there/libmring.dll" >"$there"
+    ;;
+*)
+    echo "$0: no system is called $system" >&2
+    exit 2
+    ;;
+esac
+if [ ! -s "$here" ] || [ ! -s "$there" ]; then
     echo "there are no symbols"
     exit 1
 fi
 
-case $command in
-check)
-    compare "$binary/here" "$binary/there"
-    ;;
-selftest)
-    sed '/^mmap_mirror$/d' "$binary/here" >"$binary/less_here"
-    sed '/^mring_os_wake$/d' "$binary/there" >"$binary/less_there"
-    if compare "$binary/less_here" "$binary/there" || compare "$binary/here" "$binary/less_there"; then
-        echo "a missing symbol was not seen"
-        exit 1
-    fi
-    echo "both missing symbols were seen"
-    ;;
-esac
+if compare "$(lacks "$here")" "$there" >/dev/null ||
+    compare "$here" "$(lacks "$there")" >/dev/null; then
+    echo "a missing symbol was not seen"
+    exit 1
+fi
+compare "$here" "$there"

@@ -8,6 +8,10 @@ set -eu
 
 clang=$1
 cd "$2"
+if ! command -v "$clang" >/dev/null; then
+    echo "skipped: there is no clang"
+    exit 77
+fi
 
 # compiles FILE
 compiles() {

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* Start `program`, which is main()'s argument 0, with two arguments. Less than 0: it failed. */
+/* Start `program`, main()'s argument 0 or what starts that, with two arguments. -1: it failed. */
 intptr_t spawn(const char *program, const char *first, const char *second);
 
 /* Wait for its end; whether that was with 0. */

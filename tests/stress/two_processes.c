@@ -3,7 +3,7 @@
  * Two processes that have nothing in common but a name: one sends bytes through a ring, the other
  * adds them up, and what it comes to goes back through another ring. Both sums have to be equal.
  *
- *     stress_two_processes [MIB]     64 without it
+ *     stress_two_processes [MIB [STARTER]]     64 without it; STARTER: what runs this program
  *
  * The chunks vary, so that either side is the faster one at times, and sleeps.
  */
@@ -19,16 +19,33 @@ enum { CAPACITY = 1 << 18, PATIENCE_S = 60 };
 
 static const int64_t PATIENCE_NS = PATIENCE_S * INT64_C(1000000000);
 
+static char tagname[64];
+
+static void unlink_ring(const char *what)
+{
+    char name[100];
+
+    snprintf(name, sizeof name, "%s.%s", tagname, what);
+    mmap_unlink(name);
+}
+
+static void unlink_rings(void)
+{
+    unlink_ring("data");
+    unlink_ring("answer");
+}
+
 static void check(int err, const char *what)
 {
     if (err == 0)
         return;
+    unlink_rings();
     printf("%s: %s\n0 passed, 1 failed\n", what, mring_errname(err));
     fflush(stdout);
     exit(1);
 }
 
-static struct mring_spsc open_ring(const char *tagname, const char *what)
+static struct mring_spsc open_ring(const char *what)
 {
     char name[100];
     struct mring_spsc ring = { 0 };
@@ -37,14 +54,6 @@ static struct mring_spsc open_ring(const char *tagname, const char *what)
     check(mring_spsc_open(&ring, &(struct mring_args){ .tagname = name, .capacity = CAPACITY }),
           "open");
     return ring;
-}
-
-static void unlink_ring(const char *tagname, const char *what)
-{
-    char name[100];
-
-    snprintf(name, sizeof name, "%s.%s", tagname, what);
-    mmap_unlink(name);
 }
 
 /* ---- what goes through ----------------------------------------------------------------------- */
@@ -117,9 +126,9 @@ static uint64_t receive_bytes(struct mring_spsc *ring)
     }
 }
 
-static int be_the_other(const char *tagname)
+static int be_the_other(void)
 {
-    struct mring_spsc data = open_ring(tagname, "data"), answer = open_ring(tagname, "answer");
+    struct mring_spsc data = open_ring("data"), answer = open_ring("answer");
     uint64_t sum = receive_bytes(&data);
 
     if (mring_spsc_write(&answer, &sum, sizeof sum) != sizeof sum)
@@ -129,9 +138,9 @@ static int be_the_other(const char *tagname)
     return 0;
 }
 
-static bool exchange(const char *program, const char *tagname, uint64_t total)
+static bool exchange(const char *program, uint64_t total)
 {
-    struct mring_spsc data = open_ring(tagname, "data"), answer = open_ring(tagname, "answer");
+    struct mring_spsc data = open_ring("data"), answer = open_ring("answer");
     intptr_t other = spawn(program, "--other", tagname);
     size_t size;
 
@@ -153,15 +162,19 @@ static bool exchange(const char *program, const char *tagname, uint64_t total)
 
 int main(int count, char **arguments)
 {
-    uint64_t mib = count == 2 ? strtoull(arguments[1], NULL, 10) : 64;
-    char tagname[64];
+    uint64_t mib = count >= 2 ? strtoull(arguments[1], NULL, 10) : 64;
 
-    if (count == 3 && strcmp(arguments[1], "--other") == 0)
-        return be_the_other(arguments[2]);
+    if (count == 3 && strcmp(arguments[1], "--other") == 0) {
+        snprintf(tagname, sizeof tagname, "%s", arguments[2]);
+        return be_the_other();
+    }
+    if (mib == 0) {
+        fprintf(stderr, "usage: %s [MIB [STARTER]]\n", arguments[0]);
+        return 2;
+    }
     snprintf(tagname, sizeof tagname, "two-processes.%llx", (unsigned long long)mring_os_now());
-    bool good = exchange(arguments[0], tagname, mib << 20);
-    unlink_ring(tagname, "data");
-    unlink_ring(tagname, "answer");
+    bool good = exchange(arguments[count == 3 ? 2 : 0], mib << 20);
+    unlink_rings();
     printf("%d passed, %d failed\n", good, !good);
     return !good;
 }

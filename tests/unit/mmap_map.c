@@ -607,7 +607,7 @@ Test(mmap_map, maps_offsets_over_4_gib, .timeout = 10)
                      0, "offset %llx", (unsigned long long)offsets[i]);
         ((char *)map.addr)[99] = (char)(i + 1);
         cr_assert_eq(pread(fd, &byte, 1, (off_t)offsets[i] + 99), 1);
-        cr_assert_eq(byte, i + 1, "offset %llx", (unsigned long long)offsets[i]);
+        cr_assert_eq(byte, (char)(i + 1), "offset %llx", (unsigned long long)offsets[i]);
         mmap_free(&map);
     }
     cr_assert_eq(support_file_size(path), ((uint64_t)5 << 30) + 100);

@@ -539,6 +539,9 @@ static void *create_after_main(void *tagname)
 /* /proc/self is that of the first thread, and empty without it. */
 Test(mmap_map, creates_names_when_the_first_thread_has_ended, .timeout = 20)
 {
+#if defined(__SANITIZE_THREAD__)
+    cr_skip_test("ThreadSanitizer starts no threads in a child");
+#endif
     char *tagname = (char *)support_tagname("tag");
     int status = 1;
 

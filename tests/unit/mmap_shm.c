@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -73,7 +74,7 @@ TestSuite(mmap_shm, .init = support_begin, .timeout = 60);
 static struct {
     unsigned steps_left; /* 0: no end */
     int error;           /* 0: death */
-    volatile bool filling, go;
+    atomic_bool filling, go;
     volatile pid_t child;
     unsigned count;
     char objects[512][64];
@@ -688,10 +689,19 @@ Test(mmap_shm, what_is_published_while_it_is_looked_at_is_not_swept)
     clean_up();
 }
 
-/* By a call that no handler hears of, as those of posix_spawn() are. */
+/* A fork that no handler hears of, as those of posix_spawn() are. Returns 0 in the child. */
+static long fork_quietly(void)
+{
+#if defined(__s390__) /* the order of the first two is another */
+    return syscall(SYS_clone, NULL, SIGCHLD, NULL, NULL, NULL);
+#else
+    return syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+#endif
+}
+
 static void fork_and_die(void)
 {
-    if (syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) == 0) {
+    if (fork_quietly() == 0) {
         shared->child = (pid_t)syscall(SYS_getpid);
         shared->filling = true;
         alarm(50); /* longer than a child that hangs */
@@ -715,7 +725,9 @@ Test(mmap_shm, a_child_of_a_remover_that_dies_holds_nobody_up)
     share();
 
     cr_assert_null(make_and_free(tagname));
-    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    /* The child of the child shall be ours then, and not the runner's. No emulator knows the call,
+       and their runner does not mind. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     const char *failure = support_child(remove_and_die, tagname);
     cr_assert(failure != NULL && strcmp(failure, "signal 9") == 0, "%s", failure);
     failure = support_child(remove_name, tagname);

@@ -48,21 +48,20 @@ set(mring_mpmc_wait_naps
     "mring_mpmc_pass_on/wakes_one|mring_mpmc_pass_on/goes_on_*|mring_os_wake/*"
     "mring_mpmc_wait/goes_on_when_it_is_woken_*|mring_mpmc_wait/of_several_consumers_ends_*")
 
-# mring_left_out(NAME RESULT): the option of Criterion that leaves them out of a test, and a line for
-# each reason
-function(mring_left_out name result)
+# mring_left_out(NAME OPTIONS): append the option of Criterion that leaves them out of a test, and say
+# so with each reason.
+function(mring_left_out name options)
     set(all "")
     foreach(reason IN ITEMS eventfd barriers naps folder limits pages O_PATH)
         if(DEFINED mring_${name}_${reason})
             list(APPEND all ${mring_${name}_${reason}})
             string(REPLACE "|" " " patterns "${mring_${name}_${reason}}")
             string(REPLACE ";" " " patterns "${patterns}")
-            message(STATUS "unit.${name} leaves out (${reason}): ${patterns}")
+            message(STATUS "Left out: of unit.${name} (${reason}) ${patterns}")
         endif()
     endforeach()
     string(REPLACE ";" "|" all "${all}")
-    set(${result} "" PARENT_SCOPE)
     if(all)
-        set(${result} "--filter=!(${all})" PARENT_SCOPE)
+        set(${options} ${${options}} "--filter=!(${all})" PARENT_SCOPE)
     endif()
 endfunction()

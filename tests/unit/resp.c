@@ -57,8 +57,8 @@ Test(resp_parse, needs_more_for_every_prefix_of_a_command, .timeout = 5)
         "*1\r\n$0\r\n\r\n",
         "*2\r\n$3\r\nGET\r\n$10\r\n0123456789\r\n",
         "*3\r\n$3\r\nSET\r\n$1\r\n\r\r\n$2\r\n\r\n\r\n",
-        "*10\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n"
-        "$1\r\nh\r\n$1\r\ni\r\n$1\r\nj\r\n",
+        ("*10\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n"
+         "$1\r\nh\r\n$1\r\ni\r\n$1\r\nj\r\n"),
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -594,13 +594,14 @@ Test(mring_spsc_wait, looks_before_it_sleeps_only_while_that_pays, .timeout = 20
                      "too short to learn from");
         cr_expect_eq(ring.read_spin.debt, i * MRING_SPIN_COST);
         cr_expect_eq(ring.write_spin.debt, i * MRING_SPIN_COST);
-        cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), 2 * MILLISECOND), MRING_TIMED_OUT);
-        cr_expect_eq(mring_spsc_wait_writable(&ring, 2, 2 * MILLISECOND), MRING_TIMED_OUT);
+        cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), 20 * MILLISECOND),
+                     MRING_TIMED_OUT);
+        cr_expect_eq(mring_spsc_wait_writable(&ring, 2, 20 * MILLISECOND), MRING_TIMED_OUT);
     }
 
     cr_expect_eq(ring.read_spin.waits + ring.write_spin.waits, 0);
-    cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), MILLISECOND), MRING_TIMED_OUT);
-    cr_expect_eq(mring_spsc_wait_writable(&ring, 2, MILLISECOND), MRING_TIMED_OUT);
+    cr_expect_eq(mring_spsc_wait_readable(&ring, smallest(), 20 * MILLISECOND), MRING_TIMED_OUT);
+    cr_expect_eq(mring_spsc_wait_writable(&ring, 2, 20 * MILLISECOND), MRING_TIMED_OUT);
     cr_expect_eq(ring.read_spin.waits, 1);
     cr_expect_eq(ring.write_spin.waits, 1);
     mring_spsc_destroy(&ring);

@@ -203,7 +203,7 @@ Test(mring_spsc_wait, that_was_in_vain_costs_the_other_end_one_wake, .timeout = 
     for (size_t i = 0; i < LENGTH(kinds); i++) {
         enum mring_end waits = kinds[i].waits, acts = other_than(waits);
         struct mring_spsc ring = new_ring_for(waits, kinds[i].flags);
-        cr_assert_eq(wait_at(&ring, waits, 10, 2 * MILLISECOND), MRING_TIMED_OUT);
+        cr_assert_eq(wait_at(&ring, waits, 10, 20 * MILLISECOND), MRING_TIMED_OUT);
 
         cr_assert(give(&ring, waits, 9));
         cr_expect_eq(stats_of(&ring, acts).wakes, 0, "kind %zu", i);
