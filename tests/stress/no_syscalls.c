@@ -11,11 +11,11 @@
 
 #include <mring/spsc.h>
 
-#include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +134,7 @@ static const struct manner {
 struct exchange {
     struct mring_spsc ring;
     const struct manner *manner;
+    atomic_int producer_tid, consumer_tid;
     uint64_t producer_calls, consumer_calls;
     uint64_t mismatches;
 };
@@ -146,6 +147,7 @@ static void *produce(void *context)
     unsigned char bytes[MESSAGE_BYTES];
 
     mring_spsc_writable(ring);
+    exchange->producer_tid = (int)syscall(SYS_gettid);
     trap_calls();
     for (unsigned number = 0; number < MESSAGES; number++) {
         memset(bytes, (int)(number % 251), sizeof bytes);
@@ -164,6 +166,7 @@ static void *consume(void *context)
     unsigned char bytes[MESSAGE_BYTES];
 
     mring_spsc_readable(ring);
+    exchange->consumer_tid = (int)syscall(SYS_gettid);
     trap_calls();
     for (unsigned number = 0; number < MESSAGES; number++) {
         while (!exchange->manner->take(ring, bytes))
@@ -175,11 +178,13 @@ static void *consume(void *context)
     return NULL;
 }
 
-/* Not pthread_join(): musl's waits for a wake-up, which is a call that the other must not make. */
-static void join(pthread_t thread)
+/* When the kernel does not know the thread any more: musl's pthread_join() would wait for a
+   wake-up, which is a call that the other must not make. */
+static void join(pthread_t thread, atomic_int *tid)
 {
-    while (pthread_tryjoin_np(thread, NULL) == EBUSY)
+    while (*tid == 0 || syscall(SYS_tgkill, getpid(), *tid, 0) == 0)
         usleep(1000);
+    pthread_join(thread, NULL);
 }
 
 static bool run(const struct manner *manner)
@@ -194,8 +199,8 @@ static bool run(const struct manner *manner)
         pthread_create(&producer, NULL, produce, &exchange) != 0 ||
         pthread_create(&consumer, NULL, consume, &exchange) != 0)
         abort();
-    join(producer);
-    join(consumer);
+    join(producer, &exchange.producer_tid);
+    join(consumer, &exchange.consumer_tid);
     mring_spsc_destroy(&exchange.ring);
 
     bool none = exchange.producer_calls + exchange.consumer_calls == 0;
@@ -207,23 +212,31 @@ static bool run(const struct manner *manner)
 }
 
 /* Some machines have no clock that can be read without one; then looking for a time makes some. */
+struct reading {
+    atomic_int tid;
+    bool is_call;
+};
+
 static void *read_clock(void *context)
 {
+    struct reading *reading = context;
+
+    reading->tid = (int)syscall(SYS_gettid);
     trap_calls();
     mring_os_now();
-    *(bool *)context = calls > 0;
+    reading->is_call = calls > 0;
     return NULL;
 }
 
 static bool clock_is_a_call(void)
 {
-    bool is_call = true;
+    struct reading reading = { 0 };
     pthread_t thread;
 
-    if (pthread_create(&thread, NULL, read_clock, &is_call) != 0)
+    if (pthread_create(&thread, NULL, read_clock, &reading) != 0)
         abort();
-    join(thread);
-    return is_call;
+    join(thread, &reading.tid);
+    return reading.is_call;
 }
 
 int main(void)
