@@ -73,6 +73,7 @@ static void nap(const struct mring_event *event, uint32_t expected, int64_t time
     int64_t now = mring_os_now();
     int64_t end = timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
 
+    /* Relaxed: the caller looks again, and orders that. */
     for (unsigned naps = 0; mring_load_relaxed_u32(&event->epoch) == expected; naps++) {
         if (naps < 16 && SwitchToThread())
             continue;

@@ -53,6 +53,8 @@
  *
  *   (1) but that it passes what was given up: lock-free, if producers do nothing else
  *
+ * (Where a store of 64 bits is a loop, which it is on ARMv7, lock-free is the most that there is.)
+ *
  * (A commit or release that has to wake somebody makes a system call. A reservation that finds the
  * ring full, or a release before its turn, passes what was released before, of up to an eighth of
  * the capacity more than it needs.) What a thread does to the others that is stopped in the middle,

@@ -211,7 +211,6 @@ static bool run(const struct manner *manner)
     return good;
 }
 
-/* Some machines have no clock that can be read without one; then looking for a time makes some. */
 struct reading {
     atomic_int tid;
     bool is_call;
@@ -228,6 +227,7 @@ static void *read_clock(void *context)
     return NULL;
 }
 
+/* Some machines have no clock that can be read without one; then looking for a time makes some. */
 static bool clock_is_a_call(void)
 {
     struct reading reading = { 0 };

@@ -315,9 +315,7 @@ Test(mring_spsc_open, writes_the_header_that_others_expect, .timeout = 5)
 }
 
 /* Of a field of the header, the byte that is the index-th from the lowest. */
-#define FIELD(name, index)                                                                         \
-    SUPPORT_BYTE_AT(offsetof(struct ring_header, name), sizeof((struct ring_header *)0)->name,     \
-                    index)
+#define FIELD(name, index) SUPPORT_BYTE_OF(struct ring_header, name, index)
 
 /* Its numbers, the magic among them, stand in the order of the machine that made it. */
 Test(mring_spsc_open, refuses_a_ring_of_a_machine_of_the_other_byte_order, .timeout = 5)

@@ -55,6 +55,10 @@ unsigned char support_byte(uint64_t position);
 #define SUPPORT_BYTE_AT(offset, size, index) ((offset) + 0 * (size) + (index))
 #endif
 
+/* The same of a field of a struct. */
+#define SUPPORT_BYTE_OF(type, field, index)                                                        \
+    SUPPORT_BYTE_AT(offsetof(type, field), sizeof((type *)0)->field, index)
+
 /* Whether `size` bytes are those of the file above from `position` on. */
 bool support_has_bytes(const void *bytes, uint64_t position, uint64_t size);
 bool support_is_zero(const void *bytes, uint64_t size);
